@@ -40,7 +40,7 @@ def find_or_download(image_set: ImageSet, names: tuple[str, ...]) -> Path:
     """The file, downloaded if that is allowed, or DataError that says what to do."""
     found = find(image_set, names)
     if found is None and os.environ.get("AFTERFIT_DOWNLOAD") == "1":
-        from afterfit.tasks.download import download
+        from afterfit.tasks.downloads import download
 
         download(image_set.name)
         found = find(image_set, names)

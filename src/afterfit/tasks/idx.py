@@ -11,14 +11,15 @@ import gzip
 import math
 import struct
 import zlib
+from io import BufferedReader
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
 from afterfit.tasks.files import DataError
 
 UNSIGNED_BYTE = 8
+Stream = gzip.GzipFile | BufferedReader
 
 
 def read_idx(path: Path, shape: tuple[int, ...] = (), count: int | None = None) -> np.ndarray:
@@ -38,7 +39,7 @@ def read_idx(path: Path, shape: tuple[int, ...] = (), count: int | None = None) 
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
 
 
-def _read_items(stream: IO[bytes], path: Path, shape: tuple[int, ...], count: int | None) -> np.ndarray:
+def _read_items(stream: Stream, path: Path, shape: tuple[int, ...], count: int | None) -> np.ndarray:
     dimensions = _read_header(stream, path, 1 + len(shape))
     if dimensions[1:] != shape:
         raise DataError(f"{path}: items have shape {dimensions[1:]}, expected {shape}")
@@ -54,7 +55,7 @@ def _read_items(stream: IO[bytes], path: Path, shape: tuple[int, ...], count: in
     return np.frombuffer(values, dtype=np.uint8).reshape(items, *shape)
 
 
-def _read_header(stream: IO[bytes], path: Path, num_dimensions: int) -> tuple[int, ...]:
+def _read_header(stream: Stream, path: Path, num_dimensions: int) -> tuple[int, ...]:
     magic, expected = stream.read(4), bytes([0, 0, UNSIGNED_BYTE, num_dimensions])
     if magic != expected:
         raise DataError(f"{path}: starts with bytes {magic.hex()}, expected {expected.hex()} of an IDX file")
