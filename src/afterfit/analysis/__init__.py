@@ -1,0 +1,1 @@
+"""What happened in a run, said from its labelled observations alone."""
