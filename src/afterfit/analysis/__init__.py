@@ -1,1 +1,5 @@
 """What happened in a run, said from its labelled observations alone."""
+
+from . import events
+
+__all__ = ["events"]

@@ -69,7 +69,7 @@ def read(folder: str | PathLike[str], *, damaged: Literal["raise", "warn"] = "ra
         StoreError: the folder cannot be read.
     """
     folder = Path(folder)
-    found = survey(folder, thorough=False)
+    found = survey(folder)
     if found.meta is None or found.members is None:
         raise StoreDamaged(f"{found.damage()}, but what the run was is lost with run.json; use another copy of it")
     if found.faults:

@@ -52,12 +52,11 @@ def is_run(folder: Path) -> bool:
     return any((folder / name).exists() for name in (DATABASE, manifest.NAME))
 
 
-def survey(folder: Path, *, thorough: bool) -> Survey:
-    """Read everything in the folder, from its pages where SQLite no longer finds a way.
+def survey(folder: Path) -> Survey:
+    """Read and check everything in the folder, possibly while another process writes it.
 
-    Args:
-        folder: a run folder, possibly being written by another process.
-        thorough: also have SQLite check every page and the order of its trees.
+    Checked are the checksum of every record, the order of the keys, every page of the database, and the chain of
+    checksums in its write-ahead log. Where SQLite no longer finds a way, rows are read straight from the pages.
 
     Raises:
         NotARun: nothing of a run is here.
@@ -73,7 +72,7 @@ def survey(folder: Path, *, thorough: bool) -> Survey:
     if frames.lost:
         faults.append("its write-ahead log breaks off before its end")
     with explained(source):
-        meta, members, log, table = _through_sqlite(source, faults, thorough)
+        meta, members, log, table = _through_sqlite(source, faults)
     if faults:
         table = _through_pages(source, frames, table, copy)
     if copy is not None:
@@ -124,13 +123,13 @@ def _frames(source: Path) -> LogFrames:
             return log_frames(log)
 
 
-def _through_sqlite(source: Path, faults: list[str], thorough: bool) -> tuple:
+def _through_sqlite(source: Path, faults: list[str]) -> tuple:
     if not source.exists():
         faults.append("it is missing")
         return None, None, [], _empty(())
     try:
         with _opened(source) as connection:
-            return _all_of(connection, faults, thorough)
+            return _all_of(connection, faults)
     except sqlite3.Error as error:
         if not is_damage(error):
             raise
@@ -138,7 +137,7 @@ def _through_sqlite(source: Path, faults: list[str], thorough: bool) -> tuple:
         return None, None, [], _empty(())
 
 
-def _all_of(connection: sqlite3.Connection, faults: list[str], thorough: bool) -> tuple:
+def _all_of(connection: sqlite3.Connection, faults: list[str]) -> tuple:
     def attempt(get: Callable[[sqlite3.Connection], _Read]) -> _Read | None:
         try:
             return get(connection)
@@ -153,8 +152,8 @@ def _all_of(connection: sqlite3.Connection, faults: list[str], thorough: bool) -
     log = attempt(schema.get_log) or []
     measures = attempt(schema.get_measures) or ()
     table = _rows(connection, measures, faults) if measures or not faults else _empty(measures)
-    if thorough and not faults:
-        complaint = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    if not faults:
+        complaint = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         faults += [] if complaint == "ok" else [" ".join(complaint.split())]
     return meta, members, log, table
 

@@ -93,9 +93,9 @@ class RunStore:
         with explained(folder):
             there = is_run(folder)
         if not there:
-            survey(folder, thorough=False)  # says what is missing
+            survey(folder)  # says what is missing
         with _locked(folder) as lock:
-            found = survey(folder, thorough=True)
+            found = survey(folder)
             if found.faults:
                 _repair(folder, found)
             store = cls(folder, lock)
