@@ -1,0 +1,162 @@
+"""What all measures share: one namespace for three array kinds, checks in one line, products in full precision.
+
+Nothing here imports JAX or PyTorch, unless arrays of theirs were given and so they are loaded already.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from array_api_compat import array_namespace, device, is_array_api_obj, is_jax_namespace
+
+# An array of NumPy, PyTorch or JAX. Shapes are told in docstrings, as (N, d): N samples of d features, K classes.
+Array: TypeAlias = Any
+
+
+def as_real(*arrays: Array) -> tuple[Any, ...]:
+    """The namespace, and the arrays in their common real dtype: float32 for half-precision kinds, default for integers.
+
+    Half precision is widened because sums over many samples lose everything in it.
+    """
+    xp: Any = array_namespace(*arrays)
+    widened = [_widened(xp, array) for array in arrays]
+    dtype = widened[0].dtype if len(widened) == 1 else xp.result_type(*widened)
+    return xp, *(xp.astype(array, dtype, copy=False) for array in widened)
+
+
+def _widened(xp: Any, array: Array) -> Array:
+    if xp.isdtype(array.dtype, "complex floating"):
+        raise ValueError(f"measures take real arrays, not {array.dtype}")
+    if xp.isdtype(array.dtype, ("bool", "integral")):
+        return xp.astype(array, xp.asarray(0.0).dtype)
+    if xp.isdtype(array.dtype, "real floating") and xp.finfo(array.dtype).bits >= 32:
+        return array
+    return xp.astype(array, xp.float32)
+
+
+def as_matrix(name: str, *arrays: Array) -> tuple[Any, ...]:
+    """`as_real`, once the first array is known to be a matrix that is not empty."""
+    shape = tuple(arrays[0].shape)
+    if len(shape) != 2:
+        raise ValueError(f"{name} must have two dimensions (samples, values), got shape {shape}")
+    if 0 in shape:
+        raise ValueError(f"{name} are empty: shape {shape}")
+    return as_real(*arrays)
+
+
+def as_labels(xp: Any, labels: Any, like: Array, name: str) -> Array:
+    """The labels as integers of the namespace, one a row of `like`, on its device."""
+    if not _belongs_to(xp, labels):
+        labels = xp.asarray(labels, device=_device(xp, like))
+    if tuple(labels.shape) != (like.shape[0],):
+        raise ValueError(f"one label a sample: {name} have shape {tuple(like.shape)}, labels {tuple(labels.shape)}")
+    if not xp.isdtype(labels.dtype, ("integral", "bool")):
+        raise ValueError(f"labels must be integers, not {labels.dtype}")
+    return xp.astype(labels, arange(xp, 1, like).dtype, copy=False)
+
+
+def compacted(xp: Any, labels: Array) -> tuple[Array, int]:
+    """The labels renumbered 0, 1, … in the order of their values, and how many there are."""
+    try:
+        if is_jax_namespace(xp):  # within jit, jnp.unique would be traced even for labels that are known
+            values, inverse = np.unique(np.asarray(labels), return_inverse=True)
+        else:
+            values, inverse = xp.unique_inverse(labels)
+    except (TypeError, RuntimeError):  # how JAX and PyTorch refuse to look into traced values
+        raise ValueError("the labels are not known while jit or vmap traces them: pass num_classes") from None
+    return xp.asarray(inverse), int(values.shape[0])
+
+
+def require_range(xp: Any, labels: Array, num_classes: int) -> None:
+    """Refuse labels outside [0, num_classes), as far as their values are known here."""
+    if within(xp, labels, num_classes) is False:
+        low, high = int(xp.min(labels)), int(xp.max(labels))
+        raise ValueError(f"labels must lie in [0, {num_classes}) for {num_classes} classes, got {low} to {high}")
+
+
+def within(xp: Any, labels: Array, num_classes: int) -> bool | None:
+    """Whether all labels lie in [0, num_classes), or None while they are traced."""
+    try:
+        return bool(xp.all((labels >= 0) & (labels < num_classes)))
+    except (TypeError, RuntimeError):  # a traced value has no truth yet
+        return None
+
+
+def require_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    """Refuse an option that does not exist, and name those that do."""
+    if value not in choices:
+        raise ValueError(f"{name} = {value!r}: must be one of {', '.join(choices)}")
+
+
+def product(xp: Any, left: Array, right: Array) -> Array:
+    """Matrix product in the precision of the arrays: on a GPU, JAX would otherwise round float32 to 10 bits."""
+    return xp.matmul(left, right, precision="highest") if is_jax_namespace(xp) else xp.matmul(left, right)
+
+
+def constant(xp: Any, array: Array) -> Array:
+    """The same values, through which no gradient flows."""
+    if is_jax_namespace(xp):
+        from jax.lax import stop_gradient
+
+        return stop_gradient(array)
+    return array.detach() if hasattr(array, "detach") else array
+
+
+def _belongs_to(xp: Any, array: Any) -> bool:
+    return bool(is_array_api_obj(array)) and array_namespace(array) is xp
+
+
+def arange(xp: Any, stop: int, like: Array) -> Array:
+    """0, 1, …, stop-1 on the device of `like`."""
+    return xp.arange(stop, device=_device(xp, like))
+
+
+def diagonal(xp: Any, size: int, like: Array) -> Array:
+    """True on the diagonal, shape (size, size), on the device of `like`."""
+    index = arange(xp, size, like)
+    return index[:, None] == index[None, :]
+
+
+def ratio(xp: Any, top: Array, bottom: Array, zero_by_zero: float = math.nan) -> Array:
+    """Quotient of numbers ≥ 0: inf for x/0, `zero_by_zero` for 0/0, without warnings and without NaN gradients."""
+    zero = bottom == 0
+    quotient = top / xp.where(zero, 1.0, bottom)
+    return xp.where(zero & (top > 0), math.inf, xp.where(zero, zero_by_zero, quotient))
+
+
+def root(xp: Any, square: Array) -> Array:
+    """Square root whose gradient at zero is zero, not infinite."""
+    zero = square == 0
+    return xp.where(zero, 0.0, xp.sqrt(xp.where(zero, 1.0, square)))
+
+
+def squared_norms(xp: Any, rows: Array) -> Array:
+    """‖x_i‖² of every row, shape (N,)."""
+    return xp.sum(rows * rows, axis=-1)
+
+
+def squared_distances(xp: Any, rows: Array) -> Array:
+    """‖x_i − x_j‖² for all pairs of K rows, shape (K, K), zero on the diagonal.
+
+    By differences and not from the Gram matrix, which cancels exactly where it matters: for rows close to each other.
+    Blocks keep the (K, K, d) differences from being held at once; XLA fuses them away by itself.
+    """
+    count, width = rows.shape
+    block = count if is_jax_namespace(xp) else max(1, 2**22 // (count * width))
+    blocks = [
+        squared_norms(xp, rows[start : start + block, None, :] - rows[None, :, :]) for start in range(0, count, block)
+    ]
+    return blocks[0] if len(blocks) == 1 else xp.concat(blocks, axis=0)
+
+
+def scalar(value: Array) -> Array:
+    """A 0-d array: NumPy reductions give scalars, which are no arrays."""
+    return np.asarray(value) if isinstance(value, np.generic) else value
+
+
+def _device(xp: Any, like: Array) -> Any:
+    # traced JAX arrays have no device, and JAX puts constants where they are used
+    return None if is_jax_namespace(xp) else device(like)

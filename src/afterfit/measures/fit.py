@@ -1,0 +1,95 @@
+"""How well the outputs fit the labels: accuracy, cross-entropy, squared error.
+
+Logits have shape (N, K) and labels are their columns, in [0, K). `num_classes` may be given, as to every measure of
+labels, and must be K. Half-precision input is computed, and answered, in float32.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from afterfit.measures._arrays import Array, arange, as_labels, as_matrix, require_range, scalar, squared_norms
+
+
+def accuracy(logits: Array, labels: Array, *, num_classes: int | None = None) -> Array:
+    r"""Share of samples whose largest logit is that of their label: (1/N) Σ_i [argmax_c f_c(x_i) = y_i].
+
+    Of equal logits the first is taken.
+
+    Args:
+        logits: shape (N, K).
+        labels: integers in [0, K), shape (N,).
+        num_classes: K; may be left out.
+
+    Raises:
+        ValueError: empty logits, labels of another length or outside [0, K).
+
+    >>> import numpy as np
+    >>> float(accuracy(np.array([[2.0, 1.0], [3.0, 0.0]]), np.array([0, 1])))
+    0.5
+    """
+    xp, logits, labels, _ = columns(logits, labels, num_classes)
+    return scalar(xp.mean(xp.astype(xp.argmax(logits, axis=1) == labels, logits.dtype)))
+
+
+def cross_entropy(logits: Array, labels: Array, *, num_classes: int | None = None) -> Array:
+    r"""Mean cross-entropy after softmax: (1/N) Σ_i (log Σ_c e^{f_c(x_i)} − f_{y_i}(x_i)), in nats.
+
+    With m the largest logit, the first term is m + log1p(sum of e^{f_c − m} over the other classes): unlike the usual
+    formula, which rounds to zero below 1e-7 in float32, this one tells 1e-20 from 1e-30. So it shows the loss as it is,
+    not as a training loop sees it; for that see `softmax_collapse`.
+
+    Args:
+        logits: shape (N, K).
+        labels: integers in [0, K), shape (N,).
+        num_classes: K; may be left out.
+
+    Raises:
+        ValueError: empty logits, labels of another length or outside [0, K).
+
+    >>> import numpy as np
+    >>> float(cross_entropy(np.array([[0.0, 0.0], [0.0, 50.0]]), np.array([0, 1]))).__round__(6)
+    0.346574
+    """
+    xp, logits, labels, is_label = columns(logits, labels, num_classes)
+    largest = xp.max(logits, axis=1)
+    own = xp.sum(xp.where(is_label, logits, 0.0), axis=1)
+    return scalar(xp.mean((largest - own) + xp.log1p(other_weight(xp, logits))))
+
+
+def squared_error(logits: Array, labels: Array, *, num_classes: int | None = None) -> Array:
+    r"""Squared error to one-hot labels, summed over classes: (1/N) Σ_i Σ_c (f_c(x_i) − [y_i = c])².
+
+    Divide by K for the mean over classes, and multiply by N for the sum over samples.
+
+    Args:
+        logits: f, shape (N, K).
+        labels: integers in [0, K), shape (N,).
+        num_classes: K; may be left out.
+
+    Raises:
+        ValueError: empty logits, labels of another length or outside [0, K).
+
+    >>> import numpy as np
+    >>> float(squared_error(np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([0, 1])))
+    1.0
+    """
+    xp, logits, labels, is_label = columns(logits, labels, num_classes)
+    return scalar(xp.mean(squared_norms(xp, logits - xp.astype(is_label, logits.dtype))))
+
+
+def columns(logits: Array, labels: Array, num_classes: int | None) -> tuple[Any, Array, Array, Array]:
+    """Namespace, real logits (N, K), labels that are their columns, and [y_i = c] of shape (N, K)."""
+    xp, logits = as_matrix("logits", logits)
+    labels = as_labels(xp, labels, logits, "logits")
+    if num_classes not in (None, logits.shape[1]):
+        raise ValueError(f"num_classes = {num_classes}, but logits have shape {tuple(logits.shape)}")
+    require_range(xp, labels, logits.shape[1])
+    return xp, logits, labels, labels[:, None] == arange(xp, logits.shape[1], logits)[None, :]
+
+
+def other_weight(xp: Any, logits: Array) -> Array:
+    """Sum over all classes but the likeliest of e^{f_c − max f}, shape (N,)."""
+    likeliest = xp.argmax(logits, axis=1)[:, None] == arange(xp, logits.shape[1], logits)[None, :]
+    weights = xp.exp(logits - xp.max(logits, axis=1, keepdims=True))
+    return xp.sum(xp.where(likeliest, 0.0, weights), axis=1)

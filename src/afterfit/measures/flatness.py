@@ -1,0 +1,103 @@
+"""Relative flatness of the head: how much the loss curves under changes of the last layer, in units of its weights.
+
+Features φ have shape (N, d), the head W (K, d) and b (K,). Small is flat. Half-precision input is computed, and
+answered, in float32.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from afterfit.measures._arrays import (
+    Array,
+    arange,
+    as_matrix,
+    product,
+    require_choice,
+    scalar,
+    squared_distances,
+    squared_norms,
+)
+from afterfit.measures._head import head_logits
+
+
+def relative_flatness(
+    features: Array, head_weight: Array, head_bias: Array | None = None, *, loss: str = "cross_entropy"
+) -> Array:
+    r"""Relative flatness of the head, exact: κ = Σ_{s,s'} ⟨w_s, w_s'⟩ Tr H_{s,s'}.
+
+    H_{s,s'} (d, d) are the blocks of the Hessian of the mean loss with respect to the head's rows w_s. For neither loss
+    does it depend on the labels, and for neither is the Hessian needed:
+
+    - "cross_entropy" after softmax: κ = mean_i ‖φ_i‖² (Σ_s p_s ‖w_s‖² − ‖Σ_s p_s w_s‖²), p = softmax(W φ_i + b).
+    - "squared_error", ½‖f − y‖² summed over classes: κ = ‖W‖²_F mean_i ‖φ_i‖². Twice that for a loss without the ½.
+
+    The bracket is the variance of rows under p. It is computed as ½ Σ_{s,t} p_s p_t ‖w_s − w_t‖², whose terms are all
+    positive: the difference above loses every digit once p is close to one-hot, which is where networks go when they
+    flatten. Adding one vector to all rows of W changes neither the network's decisions nor κ (cross-entropy).
+
+    Args:
+        features: φ, what the head sees, shape (N, d).
+        head_weight: W, shape (K, d).
+        head_bias: b, shape (K,), or None for a head without bias.
+        loss: "cross_entropy" or "squared_error".
+
+    Raises:
+        ValueError: unknown loss, empty features, or shapes that do not fit.
+
+    Source: Petzka et al. 2021 for the definition, Han et al. 2025 for its use; closed forms by differentiation.
+    Cost O(N K (d + K) + K² d), memory O((N + K) K): meant for up to a few thousand classes.
+
+    >>> import numpy as np
+    >>> float(relative_flatness(np.array([[2.0]]), np.array([[1.0], [-1.0]]), np.array([-2.0, 2.0])))
+    4.0
+    """
+    require_choice("loss", loss, ("cross_entropy", "squared_error"))
+    xp, features, head_weight, probabilities = _checked(features, head_weight, head_bias)
+    sizes = squared_norms(xp, features)
+    if loss == "squared_error":
+        return scalar(xp.sum(head_weight * head_weight) * xp.mean(sizes))
+    distances = squared_distances(xp, head_weight)
+    spread = xp.sum(product(xp, probabilities, distances) * probabilities, axis=1) / 2
+    return scalar(xp.mean(sizes * spread))
+
+
+def relative_flatness_bound(features: Array, head_weight: Array, head_bias: Array | None = None) -> Array:
+    r"""Published stand-in for relative flatness under cross-entropy: mean_i ‖W‖²_F (1 − ‖p_i‖²) ‖φ_i‖².
+
+    p_i = softmax(W φ_i + b). An upper bound of `relative_flatness`, about 7 times too large on a random head, and the
+    quantity that Han et al. plot and penalise. It is *not* invariant to adding one vector to all rows of W, which does
+    not change what the network decides, so it can be made large without any change of the function.
+
+    1 − ‖p‖² is summed from the probabilities of all but the likeliest class, so it keeps its digits where p is close to
+    one-hot.
+
+    Args:
+        features: φ, what the head sees, shape (N, d).
+        head_weight: W, shape (K, d).
+        head_bias: b, shape (K,), or None for a head without bias.
+
+    Raises:
+        ValueError: empty features, or shapes that do not fit.
+
+    Source: Han et al. 2025, released code. Cost O(N K d).
+
+    >>> import numpy as np
+    >>> float(relative_flatness_bound(np.array([[2.0]]), np.array([[1.0], [-1.0]]), np.array([-2.0, 2.0])))
+    4.0
+    """
+    xp, features, head_weight, probabilities = _checked(features, head_weight, head_bias)
+    likeliest = xp.argmax(probabilities, axis=1)[:, None] == arange(xp, head_weight.shape[0], features)
+    others = xp.where(likeliest, 0.0, probabilities)
+    # with q = 1 − p_max the sum over the others: 1 − (1 − q)² − Σ p² = q (2 − q) − Σ p²
+    rest = xp.sum(others, axis=1)
+    doubt = rest * (2 - rest) - squared_norms(xp, others)
+    return scalar(xp.sum(head_weight * head_weight) * xp.mean(doubt * squared_norms(xp, features)))
+
+
+def _checked(features: Array, head_weight: Array, head_bias: Array | None) -> tuple[Any, Array, Array, Array]:
+    """Namespace, features, head and softmax(W φ + b) of shape (N, K), all of one dtype."""
+    xp, features, head_weight = as_matrix("features", features, head_weight)
+    logits = head_logits(features, head_weight, head_bias)
+    weights = xp.exp(logits - xp.max(logits, axis=1, keepdims=True))
+    return xp, features, head_weight, weights / xp.sum(weights, axis=1, keepdims=True)

@@ -1,0 +1,37 @@
+"""Where floating-point rounding, and not the model, decides what can still be learnt."""
+
+from __future__ import annotations
+
+from afterfit.measures._arrays import Array, scalar
+from afterfit.measures.fit import columns, other_weight
+
+
+def softmax_collapse(logits: Array, labels: Array, *, num_classes: int | None = None) -> Array:
+    r"""Share of samples whose cross-entropy is exactly 0 in the dtype of the logits.
+
+    That is so when the label has the largest logit m and the others are absorbed: 1 + Σ_{c≠y} e^{f_c − m} rounds to 1,
+    the sum being at most half the machine epsilon (6e-8 in float32, 0.004 in bfloat16). Such a sample adds no loss and
+    almost no gradient, so training can stop before it has generalised, by rounding alone.
+
+    The sum itself is taken in float32 for half precision; the answer is float32 then.
+
+    Args:
+        logits: shape (N, K), in the dtype in which the loss is computed in training.
+        labels: integers in [0, K), shape (N,).
+        num_classes: K; may be left out.
+
+    Raises:
+        ValueError: empty logits, labels of another length or outside [0, K).
+
+    Source: Prieto et al. 2025, "Grokking at the edge of numerical stability". Cost O(N K).
+
+    >>> import numpy as np
+    >>> logits = np.array([[20.0, 0.0], [10.0, 0.0]], dtype=np.float32)
+    >>> float(softmax_collapse(logits, np.array([0, 0])))
+    0.5
+    """
+    given = logits.dtype
+    xp, logits, labels, _ = columns(logits, labels, num_classes)
+    epsilon = xp.finfo(given).eps if xp.isdtype(given, "real floating") else xp.finfo(logits.dtype).eps
+    absorbed = (xp.argmax(logits, axis=1) == labels) & (other_weight(xp, logits) <= epsilon / 2)
+    return scalar(xp.mean(xp.astype(absorbed, logits.dtype)))
