@@ -1,0 +1,65 @@
+"""The few layers that the models share. All take batches: (N, in) to (N, out)."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+Activation = Literal["relu", "gelu"]
+
+
+def activate(x: jax.Array, activation: str) -> jax.Array:
+    """ReLU, or the exact (error function) GELU."""
+    return jax.nn.relu(x) if activation == "relu" else jax.nn.gelu(x, approximate=False)
+
+
+def uniform_fan_in(key: jax.Array, shape: tuple[int, ...], fan_in: int) -> jax.Array:
+    """U(−1/√fan_in, 1/√fan_in): PyTorch's default for the weights and biases of a linear layer."""
+    bound = 1 / math.sqrt(fan_in)
+    return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
+
+
+class Linear(eqx.Module):
+    """x Wᵀ + b, with W of shape (out, in)."""
+
+    weight: jax.Array
+    bias: jax.Array | None
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Apply to the last axis."""
+        y = x @ self.weight.T
+        return y if self.bias is None else y + self.bias
+
+    @classmethod
+    def uniform(cls, key: jax.Array, fan_in: int, fan_out: int, *, bias: bool = True) -> Linear:
+        """PyTorch's default initialisation: weights and biases from U(±1/√fan_in)."""
+        weight_key, bias_key = jax.random.split(key)
+        weight = uniform_fan_in(weight_key, (fan_out, fan_in), fan_in)
+        return cls(weight, uniform_fan_in(bias_key, (fan_out,), fan_in) if bias else None)
+
+    @classmethod
+    def normal(cls, key: jax.Array, fan_in: int, fan_out: int, *, std: float, bias: bool = True) -> Linear:
+        """Weights from N(0, std²), biases zero."""
+        return cls(std * jax.random.normal(key, (fan_out, fan_in)), jnp.zeros(fan_out) if bias else None)
+
+
+class LayerNorm(eqx.Module):
+    """Layer normalisation of the last axis, with a learned scale and, if wanted, a learned offset."""
+
+    weight: jax.Array
+    bias: jax.Array | None
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """(x − mean) / √(variance + 1e-5) · weight + bias."""
+        centred = x - x.mean(axis=-1, keepdims=True)
+        y = centred * jax.lax.rsqrt(jnp.mean(centred**2, axis=-1, keepdims=True) + 1e-5) * self.weight
+        return y if self.bias is None else y + self.bias
+
+    @classmethod
+    def start(cls, width: int, *, bias: bool = True) -> LayerNorm:
+        """Scale one, offset zero."""
+        return cls(jnp.ones(width), jnp.zeros(width) if bias else None)

@@ -1,0 +1,47 @@
+"""Fully connected networks."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from afterfit.parts import part, require
+
+if TYPE_CHECKING:
+    import jax
+
+    from afterfit.models.mlp_network import MLPNetwork
+
+
+@part
+class MLP:
+    """A multilayer perceptron: linear layers with an activation after each but the last, which is the head.
+
+    The features are what the last hidden layer gives after its activation. Inputs are flattened; tokens are one-hot.
+
+    Attributes:
+        widths: units of each hidden layer.
+        activation: after each hidden layer.
+        bias: whether the linear layers have one.
+        init_scale: all initial parameters, biases too, are multiplied by it (Liu et al. 2022, Sakamoto & Sato 2025: 8).
+    """
+
+    widths: tuple[int, ...] = (200, 200, 200)
+    activation: Literal["relu", "gelu"] = "relu"
+    bias: bool = True
+    init_scale: float = 1.0
+
+    def check(self) -> None:
+        """Refuse layers without units and scales that are not positive."""
+        require(bool(self.widths), "widths", self.widths, "needs one hidden layer at least")
+        require(all(width >= 1 for width in self.widths), "widths", self.widths, "must all be 1 or more")
+        require(0 < self.init_scale < float("inf"), "init_scale", self.init_scale, "must be a finite number above 0")
+
+    def build(self, key: jax.Array, inputs: np.ndarray, num_classes: int, vocabulary: int | None) -> MLPNetwork:
+        """The network at its start, for inputs like these: tokens (N, positions) or numbers (N, …)."""
+        from afterfit.models.mlp_network import MLPNetwork
+
+        fan_in = math.prod(inputs.shape[1:]) * (vocabulary or 1)
+        return MLPNetwork.start(self, key, fan_in, num_classes, vocabulary)

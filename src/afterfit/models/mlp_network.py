@@ -1,0 +1,48 @@
+"""The Equinox module that an `MLP` builds."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import equinox as eqx
+import jax
+
+from afterfit.models.layers import Linear, activate
+
+if TYPE_CHECKING:
+    from afterfit.models.mlp import MLP
+
+
+class MLPNetwork(eqx.Module):
+    """Hidden linear layers, an activation after each, and the head."""
+
+    hidden: tuple[Linear, ...]
+    head: Linear
+    activation: str = eqx.field(static=True)
+    vocabulary: int | None = eqx.field(static=True)
+
+    @classmethod
+    def start(
+        cls, spec: MLP, key: jax.Array, fan_in: int, num_classes: int, vocabulary: int | None
+    ) -> MLPNetwork:
+        """Initial parameters, all multiplied by the init scale."""
+        sizes = (fan_in, *spec.widths, num_classes)
+        keys = jax.random.split(key, len(sizes) - 1)
+        layers = [Linear.uniform(k, a, b, bias=spec.bias) for k, (a, b) in zip(keys, pairwise(sizes), strict=True)]
+        *hidden, head = jax.tree.map(lambda x: spec.init_scale * x, layers)
+        return cls(tuple(hidden), head, spec.activation, vocabulary)
+
+    def layers(self, inputs: jax.Array) -> dict[str, jax.Array]:
+        """What each hidden layer gives after its activation: shapes (N, width)."""
+        if self.vocabulary is not None:
+            inputs = jax.nn.one_hot(inputs, self.vocabulary, dtype=self.head.weight.dtype)
+        x = inputs.reshape(inputs.shape[0], -1)
+        outputs = {}
+        for index, layer in enumerate(self.hidden):
+            x = outputs[f"hidden{index}"] = activate(layer(x), self.activation)
+        return outputs
+
+    def features(self, inputs: jax.Array) -> jax.Array:
+        """What the head reads: shape (N, width of the last hidden layer)."""
+        return self.layers(inputs)[f"hidden{len(self.hidden) - 1}"]

@@ -1,0 +1,37 @@
+"""What the engine relies on in a model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import jax
+    import numpy as np
+
+
+class Head(Protocol):
+    """The last linear layer: logits are features Wᵀ + b."""
+
+    weight: jax.Array  # (K, d)
+    bias: jax.Array | None  # (K,)
+
+
+class Network(Protocol):
+    """An Equinox module whose arrays are what is trained. A method `layers(inputs)` that gives {name: (N, …)} is used
+    for per-layer measures where there is one.
+    """
+
+    head: Head
+
+    def features(self, inputs: jax.Array) -> jax.Array:
+        """What the head reads, for a batch of inputs (N, …): shape (N, d)."""
+        ...
+
+
+@runtime_checkable
+class Model(Protocol):
+    """A part that builds a network. Its floats are leaves: `build` may use them, but no shape may depend on them."""
+
+    def build(self, key: jax.Array, inputs: np.ndarray, num_classes: int, vocabulary: int | None) -> Any:
+        """A `Network` with initial parameters drawn from the key, for a table with these inputs and classes."""
+        ...

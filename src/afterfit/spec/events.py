@@ -1,0 +1,65 @@
+"""Rules for what counts as an event, declared before the run and stored with it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from afterfit.parts import part, require
+
+
+class Streak(NamedTuple):
+    """How far a rule has come on the observations seen so far."""
+
+    since: int | None = None
+    length: int = 0
+    event: int | None = None
+
+
+@part
+class Threshold:
+    """The first step from which a measure stays beyond a bound for `sustained` observations in a row.
+
+    Attributes:
+        name: what the event is called, such as "generalised".
+        measure: the name of the observed measure, such as "test/accuracy".
+        at_least: the measure must not be below this.
+        at_most: the measure must not be above this.
+        sustained: for how many observations in a row; the event's step is the first of them.
+    """
+
+    name: str = "generalised"
+    measure: str = "test/accuracy"
+    at_least: float | None = None
+    at_most: float | None = None
+    sustained: int = 1
+
+    def check(self) -> None:
+        """Refuse a rule with no bound, with a bound that is not finite, or sustained for less than one observation."""
+        bounds = [bound for bound in (self.at_least, self.at_most) if bound is not None]
+        require(bool(bounds), "at_least", self.at_least, "give at_least or at_most")
+        require(all(map(math.isfinite, bounds)), "at_least", bounds, "bounds must be finite numbers")
+        require(self.sustained >= 1, "sustained", self.sustained, "must be 1 or more")
+
+    def advance(self, streak: Streak, step: int, value: float) -> Streak:
+        """The streak after one more observation; NaN never satisfies a bound."""
+        if streak.event is not None:
+            return streak
+        above = self.at_least is None or value >= self.at_least
+        below = self.at_most is None or value <= self.at_most
+        if math.isnan(value) or not (above and below):
+            return Streak()
+        since, length = (step if streak.since is None else streak.since), streak.length + 1
+        return Streak(since, length, since if length >= self.sustained else None)
+
+    def __call__(self, observations: Mapping[str, Sequence[float]]) -> int | None:
+        """The step of the event in one member's observations ("step" and the measures, in order), or None."""
+        streak = Streak()
+        for step, value in zip(observations["step"], observations[self.measure], strict=True):
+            streak = self.advance(streak, int(step), float(value))
+        return streak.event
+
+
+MEMORISED = Threshold(name="memorised", measure="train/accuracy", at_least=0.99)
+GENERALISED = Threshold(name="generalised", measure="test/accuracy", at_least=0.99)

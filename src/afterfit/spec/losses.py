@@ -1,0 +1,53 @@
+"""What is minimised."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from afterfit.parts import part
+
+if TYPE_CHECKING:
+    import jax
+
+
+@part
+class CrossEntropy:
+    """Softmax cross-entropy, in nats, averaged over the minibatch."""
+
+    def per_sample(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
+        """log Σ_k exp f_k − f_y for logits (N, K) and labels (N,): shape (N,)."""
+        import jax
+        import jax.numpy as jnp
+
+        # A one-hot product rather than a gather: its derivative is a product too, where a gather's is a scatter.
+        chosen = jnp.sum(logits * jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype), axis=-1)
+        return jax.nn.logsumexp(logits, axis=-1) - chosen
+
+    def total(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
+        """The number that is differentiated: the mean over the minibatch."""
+        return self.per_sample(logits, labels).mean()
+
+
+@part
+class SquaredError:
+    """Squared distance to the one-hot label.
+
+    Attributes:
+        reduction: "sum" adds over minibatch and classes (Sakamoto & Sato 2025, released code); "mean" averages over
+            both (PyTorch's MSELoss; Liu et al. 2022).
+    """
+
+    reduction: Literal["sum", "mean"] = "sum"
+
+    def per_sample(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
+        """Σ_k (f_k − 1[k = y])², or its mean over k when the reduction is "mean": shape (N,)."""
+        import jax
+        import jax.numpy as jnp
+
+        squares = (logits - jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype)) ** 2
+        return jnp.sum(squares, axis=-1) if self.reduction == "sum" else jnp.mean(squares, axis=-1)
+
+    def total(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
+        """The number that is differentiated: the sum, or the mean, over the minibatch."""
+        values = self.per_sample(logits, labels)
+        return values.sum() if self.reduction == "sum" else values.mean()
