@@ -34,8 +34,11 @@ def download(dataset: str, folder: str | Path | None = None, *, progress: bool =
         raise DataError(f"{dataset}: no such data set to download, there are {names}")
     image_set = IMAGE_SETS[dataset]
     target = (cache_folder() if folder is None else Path(folder)) / image_set.folder
-    target.mkdir(parents=True, exist_ok=True)
-    fetch_set(image_set, target, progress=progress)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        fetch_set(image_set, target, progress=progress)
+    except OSError as error:  # of the network none is left here: `fetch` goes to the next address
+        raise DataError(f"{target}: cannot be written ({_one_line(error)})") from None
     return target
 
 
@@ -61,8 +64,6 @@ def fetch(image_set: ImageSet, name: str, target: Path, *, progress: bool) -> Pa
             return target / name
         except (requests.RequestException, ValueError) as error:  # pooch raises ValueError for a wrong checksum
             failures.append(f"{address} ({_one_line(error)})")
-        except OSError as error:
-            raise DataError(f"{target / name}: cannot be written ({_one_line(error)})") from None
     raise DataError(f"{name}: no address has the published file, nothing was kept; tried {', then '.join(failures)}")
 
 

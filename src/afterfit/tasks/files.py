@@ -27,7 +27,7 @@ def cache_folder() -> Path:
 def folders(image_set: ImageSet) -> list[Path]:
     """Where the files of a set may be, in the order in which they are looked for."""
     local = os.environ.get("AFTERFIT_DATA")
-    return [Path(root) / image_set.folder for root in ([local] if local else []) + [cache_folder()]]
+    return [Path(root).expanduser() / image_set.folder for root in ([local] if local else []) + [cache_folder()]]
 
 
 def find(image_set: ImageSet, names: tuple[str, ...]) -> Path | None:
