@@ -58,6 +58,10 @@ def as_labels(xp: Any, labels: Any, like: Array, name: str) -> Array:
     return xp.astype(labels, arange(xp, 1, like).dtype, copy=False)
 
 
+def _belongs_to(xp: Any, array: Any) -> bool:
+    return bool(is_array_api_obj(array)) and array_namespace(array) is xp
+
+
 def compacted(xp: Any, labels: Array) -> tuple[Array, int]:
     """The labels renumbered 0, 1, … in the order of their values, and how many there are."""
     try:
@@ -103,10 +107,6 @@ def constant(xp: Any, array: Array) -> Array:
 
         return stop_gradient(array)
     return array.detach() if hasattr(array, "detach") else array
-
-
-def _belongs_to(xp: Any, array: Any) -> bool:
-    return bool(is_array_api_obj(array)) and array_namespace(array) is xp
 
 
 def arange(xp: Any, stop: int, like: Array) -> Array:

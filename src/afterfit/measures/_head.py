@@ -1,8 +1,10 @@
-"""The last layer: logits W z + b, and labels as rows of W."""
+"""The last layer: logits W z + b, what softmax makes of them, and labels as rows of W."""
 
 from __future__ import annotations
 
-from afterfit.measures._arrays import Array, as_labels, as_real, compacted, product, within
+from typing import Any
+
+from afterfit.measures._arrays import Array, as_labels, as_real, compacted, product, squared_norms, within
 
 
 def head_logits(features: Array, head_weight: Array, head_bias: Array | None) -> Array:
@@ -17,6 +19,24 @@ def head_logits(features: Array, head_weight: Array, head_bias: Array | None) ->
     xp, features, head_weight = as_real(features, head_weight)
     logits = product(xp, features, xp.permute_dims(head_weight, (1, 0)))
     return logits if head_bias is None else logits + as_real(head_bias)[1]
+
+
+def softmax(xp: Any, logits: Array) -> Array:
+    """e^{f_c} / Σ e^f of every sample, shape (N, K)."""
+    weights = xp.exp(logits - xp.max(logits, axis=1, keepdims=True))
+    return weights / xp.sum(weights, axis=1, keepdims=True)
+
+
+def other_weights(xp: Any, logits: Array) -> tuple[Array, Array]:
+    """Σ e_c and Σ e_c² over all classes but the likeliest, e_c = e^{f_c − max f}, both of shape (N,).
+
+    They keep their digits where a softmax close to one-hot has none left: 1 − p_max = Σ e / (1 + Σ e). The maximum is
+    found by comparing, classes that share it are counted: on a CPU that is several times cheaper than the argmax.
+    """
+    gaps = logits - xp.max(logits, axis=1, keepdims=True)
+    shared = xp.sum(xp.astype(gaps == 0, logits.dtype), axis=1) - 1
+    weights = xp.where(gaps < 0, xp.exp(gaps), 0.0)
+    return xp.sum(weights, axis=1) + shared, squared_norms(xp, weights) + shared
 
 
 def rows_of_head(features: Array, labels: Array, head_weight: Array, num_classes: int | None) -> tuple[Array, int]:

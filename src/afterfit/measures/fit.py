@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from afterfit.measures._arrays import Array, arange, as_labels, as_matrix, require_range, scalar, squared_norms
+from afterfit.measures._head import other_weights
 
 
 def accuracy(logits: Array, labels: Array, *, num_classes: int | None = None) -> Array:
@@ -28,8 +29,8 @@ def accuracy(logits: Array, labels: Array, *, num_classes: int | None = None) ->
     >>> float(accuracy(np.array([[2.0, 1.0], [3.0, 0.0]]), np.array([0, 1])))
     0.5
     """
-    xp, logits, labels, _ = columns(logits, labels, num_classes)
-    return scalar(xp.mean(xp.astype(xp.argmax(logits, axis=1) == labels, logits.dtype)))
+    xp, logits, offsets = columns(logits, labels, num_classes)
+    return scalar(xp.mean(xp.astype(is_decided(xp, logits, offsets), logits.dtype)))
 
 
 def cross_entropy(logits: Array, labels: Array, *, num_classes: int | None = None) -> Array:
@@ -51,10 +52,9 @@ def cross_entropy(logits: Array, labels: Array, *, num_classes: int | None = Non
     >>> float(cross_entropy(np.array([[0.0, 0.0], [0.0, 50.0]]), np.array([0, 1]))).__round__(6)
     0.346574
     """
-    xp, logits, labels, is_label = columns(logits, labels, num_classes)
-    largest = xp.max(logits, axis=1)
-    own = xp.sum(xp.where(is_label, logits, 0.0), axis=1)
-    return scalar(xp.mean((largest - own) + xp.log1p(other_weight(xp, logits))))
+    xp, logits, offsets = columns(logits, labels, num_classes)
+    lost = xp.max(logits, axis=1) - own_logits(xp, logits, offsets)
+    return scalar(xp.mean(lost + xp.log1p(other_weights(xp, logits)[0])))
 
 
 def squared_error(logits: Array, labels: Array, *, num_classes: int | None = None) -> Array:
@@ -74,22 +74,26 @@ def squared_error(logits: Array, labels: Array, *, num_classes: int | None = Non
     >>> float(squared_error(np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([0, 1])))
     1.0
     """
-    xp, logits, labels, is_label = columns(logits, labels, num_classes)
-    return scalar(xp.mean(squared_norms(xp, logits - xp.astype(is_label, logits.dtype))))
+    xp, logits, offsets = columns(logits, labels, num_classes)
+    return scalar(xp.mean(squared_norms(xp, logits - xp.astype(offsets == 0, logits.dtype))))
 
 
-def columns(logits: Array, labels: Array, num_classes: int | None) -> tuple[Any, Array, Array, Array]:
-    """Namespace, real logits (N, K), labels that are their columns, and [y_i = c] of shape (N, K)."""
+def columns(logits: Array, labels: Array, num_classes: int | None) -> tuple[Any, Array, Array]:
+    """Namespace, real logits (N, K), and how far each column is to the right of the label's, shape (N, K)."""
     xp, logits = as_matrix("logits", logits)
     labels = as_labels(xp, labels, logits, "logits")
     if num_classes not in (None, logits.shape[1]):
         raise ValueError(f"num_classes = {num_classes}, but logits have shape {tuple(logits.shape)}")
     require_range(xp, labels, logits.shape[1])
-    return xp, logits, labels, labels[:, None] == arange(xp, logits.shape[1], logits)[None, :]
+    return xp, logits, arange(xp, logits.shape[1], logits)[None, :] - labels[:, None]
 
 
-def other_weight(xp: Any, logits: Array) -> Array:
-    """Sum over all classes but the likeliest of e^{f_c − max f}, shape (N,)."""
-    likeliest = xp.argmax(logits, axis=1)[:, None] == arange(xp, logits.shape[1], logits)[None, :]
-    weights = xp.exp(logits - xp.max(logits, axis=1, keepdims=True))
-    return xp.sum(xp.where(likeliest, 0.0, weights), axis=1)
+def is_decided(xp: Any, logits: Array, offsets: Array) -> Array:
+    """Whether the label's is the first of the largest logits, shape (N,). By comparing, so no NaN is ever right."""
+    own = own_logits(xp, logits, offsets)[:, None]
+    return xp.all((logits < own) | ((logits == own) & (offsets >= 0)), axis=1)
+
+
+def own_logits(xp: Any, logits: Array, offsets: Array) -> Array:
+    """The logit of the label, shape (N,)."""
+    return xp.sum(xp.where(offsets == 0, logits, 0.0), axis=1)

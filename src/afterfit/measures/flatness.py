@@ -10,7 +10,6 @@ from typing import Any
 
 from afterfit.measures._arrays import (
     Array,
-    arange,
     as_matrix,
     product,
     require_choice,
@@ -18,7 +17,7 @@ from afterfit.measures._arrays import (
     squared_distances,
     squared_norms,
 )
-from afterfit.measures._head import head_logits
+from afterfit.measures._head import head_logits, other_weights, softmax
 
 
 def relative_flatness(
@@ -53,11 +52,11 @@ def relative_flatness(
     4.0
     """
     require_choice("loss", loss, ("cross_entropy", "squared_error"))
-    xp, features, head_weight, probabilities = _checked(features, head_weight, head_bias)
+    xp, features, head_weight, logits = _checked(features, head_weight, head_bias)
     sizes = squared_norms(xp, features)
     if loss == "squared_error":
         return scalar(xp.sum(head_weight * head_weight) * xp.mean(sizes))
-    distances = squared_distances(xp, head_weight)
+    distances, probabilities = squared_distances(xp, head_weight), softmax(xp, logits)
     spread = xp.sum(product(xp, probabilities, distances) * probabilities, axis=1) / 2
     return scalar(xp.mean(sizes * spread))
 
@@ -69,8 +68,8 @@ def relative_flatness_bound(features: Array, head_weight: Array, head_bias: Arra
     quantity that Han et al. plot and penalise. It is *not* invariant to adding one vector to all rows of W, which does
     not change what the network decides, so it can be made large without any change of the function.
 
-    1 − ‖p‖² is summed from the probabilities of all but the likeliest class, so it keeps its digits where p is close to
-    one-hot.
+    1 − ‖p‖² is found from the weights e^{f_c − max f} of all classes but the likeliest, so it keeps its digits where p
+    is close to one-hot.
 
     Args:
         features: φ, what the head sees, shape (N, d).
@@ -86,18 +85,14 @@ def relative_flatness_bound(features: Array, head_weight: Array, head_bias: Arra
     >>> float(relative_flatness_bound(np.array([[2.0]]), np.array([[1.0], [-1.0]]), np.array([-2.0, 2.0])))
     4.0
     """
-    xp, features, head_weight, probabilities = _checked(features, head_weight, head_bias)
-    likeliest = xp.argmax(probabilities, axis=1)[:, None] == arange(xp, head_weight.shape[0], features)
-    others = xp.where(likeliest, 0.0, probabilities)
-    # with q = 1 − p_max the sum over the others: 1 − (1 − q)² − Σ p² = q (2 − q) − Σ p²
-    rest = xp.sum(others, axis=1)
-    doubt = rest * (2 - rest) - squared_norms(xp, others)
+    xp, features, head_weight, logits = _checked(features, head_weight, head_bias)
+    # ‖p‖² = (1 + Σ e²)/(1 + Σ e)², sums over the others
+    others, squares = other_weights(xp, logits)
+    doubt = (others * (2 + others) - squares) / (1 + others) ** 2
     return scalar(xp.sum(head_weight * head_weight) * xp.mean(doubt * squared_norms(xp, features)))
 
 
 def _checked(features: Array, head_weight: Array, head_bias: Array | None) -> tuple[Any, Array, Array, Array]:
-    """Namespace, features, head and softmax(W φ + b) of shape (N, K), all of one dtype."""
+    """Namespace, features, head and logits W φ + b of shape (N, K), all of one dtype."""
     xp, features, head_weight = as_matrix("features", features, head_weight)
-    logits = head_logits(features, head_weight, head_bias)
-    weights = xp.exp(logits - xp.max(logits, axis=1, keepdims=True))
-    return xp, features, head_weight, weights / xp.sum(weights, axis=1, keepdims=True)
+    return xp, features, head_weight, head_logits(features, head_weight, head_bias)

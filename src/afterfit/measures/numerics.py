@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from afterfit.measures._arrays import Array, scalar
-from afterfit.measures.fit import columns, other_weight
+from afterfit.measures._head import other_weights
+from afterfit.measures.fit import columns, is_decided
 
 
 def softmax_collapse(logits: Array, labels: Array, *, num_classes: int | None = None) -> Array:
@@ -31,7 +32,7 @@ def softmax_collapse(logits: Array, labels: Array, *, num_classes: int | None = 
     0.5
     """
     given = logits.dtype
-    xp, logits, labels, _ = columns(logits, labels, num_classes)
+    xp, logits, offsets = columns(logits, labels, num_classes)
     epsilon = xp.finfo(given).eps if xp.isdtype(given, "real floating") else xp.finfo(logits.dtype).eps
-    absorbed = (xp.argmax(logits, axis=1) == labels) & (other_weight(xp, logits) <= epsilon / 2)
+    absorbed = is_decided(xp, logits, offsets) & (other_weights(xp, logits)[0] <= epsilon / 2)
     return scalar(xp.mean(xp.astype(absorbed, logits.dtype)))
