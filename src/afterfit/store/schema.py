@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .errors import StoreError
 from .files import sync
 from .records import LogEntry, MemberRecord, member_from_json, member_json, text_crc, to_json
 from .table import Table, row_crc
@@ -19,7 +20,7 @@ _TABLES = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT, crc INTEGER);
 CREATE TABLE members(member INTEGER PRIMARY KEY, seed INTEGER, batch INTEGER, status TEXT, step INTEGER, record TEXT,
                      crc INTEGER);
-CREATE TABLE log(time TEXT, kind TEXT, text TEXT);
+CREATE TABLE log(time TEXT, kind TEXT, text TEXT, crc INTEGER);
 CREATE TABLE observations(member INTEGER, step INTEGER, crc INTEGER{columns}, PRIMARY KEY(member, step)) WITHOUT ROWID;
 """
 
@@ -42,7 +43,6 @@ def build(
     connection = sqlite3.connect(partial, isolation_level=None)
     try:
         connection.execute(f"PRAGMA page_size={PAGE_SIZE}")
-        connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("BEGIN")
         _fill(connection, meta, members, log, table)
         connection.execute("COMMIT")
@@ -63,7 +63,7 @@ def _fill(connection, meta, members, log, table: Table | None) -> None:
         connection.execute(statement)
     put_meta(connection, meta)
     put_members(connection, members)
-    connection.executemany("INSERT INTO log VALUES (?, ?, ?)", log)
+    put_log(connection, log)
     if table:
         keys = zip(table.member.tolist(), table.step.tolist(), table.values.tolist(), strict=True)
         rows = ((member, step, dict(zip(measures, values, strict=True))) for member, step, values in keys)
@@ -92,6 +92,11 @@ def put_members(connection: sqlite3.Connection, members: Iterable[MemberRecord])
     connection.executemany("INSERT OR REPLACE INTO members VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
 
+def put_log(connection: sqlite3.Connection, entries: Iterable[LogEntry]) -> None:
+    """Add entries to the log."""
+    connection.executemany("INSERT INTO log VALUES (?, ?, ?, ?)", ((*entry, text_crc(*entry)) for entry in entries))
+
+
 def put_rows(
     connection: sqlite3.Connection, measures: Sequence[str], rows: Iterable[tuple[int, int, Mapping[str, float]]]
 ) -> None:
@@ -103,9 +108,16 @@ def put_rows(
 
 
 def _stored(member: int, step: int, values: Mapping[str, float], measures: Sequence[str]) -> list:
-    floats = {name: float(value) for name, value in values.items()}
+    floats = {name: _float(name, value) for name, value in values.items()}
     present = {name: value for name, value in floats.items() if value == value}
     return [member, step, row_crc(member, step, present), *map(present.get, measures)]
+
+
+def _float(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise StoreError(f"measure {name!r} gave {value!r}, which is not one real number") from None
 
 
 def add_columns(connection: sqlite3.Connection, measures: Sequence[str]) -> None:
@@ -131,16 +143,19 @@ def get_meta(connection: sqlite3.Connection) -> dict[str, Any]:
 
 def get_members(connection: sqlite3.Connection) -> list[MemberRecord]:
     """All members in their order; `sqlite3.DatabaseError` when a checksum does not hold."""
-    rows = connection.execute("SELECT record, crc, member FROM members ORDER BY member").fetchall()
+    names = ("member", "seed", "batch", "status", "step")
+    rows = connection.execute(f"SELECT record, crc, {', '.join(names)} FROM members ORDER BY member").fetchall()
     _check(all(_intact(row[:2]) for row in rows), "members")
     members = [member_from_json(record) for record, *_ in rows]
-    _check([record.member for record in members] == [row[2] for row in rows], "members")
+    _check([tuple(getattr(each, name) for name in names) for each in members] == [row[2:] for row in rows], "members")
     return members
 
 
 def get_log(connection: sqlite3.Connection) -> list[LogEntry]:
-    """The log, oldest first."""
-    return [LogEntry(*row) for row in connection.execute("SELECT time, kind, text FROM log ORDER BY rowid")]
+    """The log, oldest first; `sqlite3.DatabaseError` when a checksum does not hold."""
+    rows = connection.execute("SELECT time, kind, text, crc FROM log ORDER BY rowid").fetchall()
+    _check(all(_intact(row) for row in rows), "the log")
+    return [LogEntry(*texts) for *texts, _ in rows]
 
 
 def _intact(row: Sequence) -> bool:

@@ -73,11 +73,23 @@ def survey(folder: Path) -> Survey:
         faults.append("its write-ahead log breaks off before its end")
     with explained(source):
         meta, members, log, table = _through_sqlite(source, faults)
+    meta, members = _completed(meta, members, copy, faults)
     if faults:
         table = _through_pages(source, frames, table, copy)
-    if copy is not None:
-        meta, members = meta or copy.meta, members or copy.members
     return Survey(meta, members, log, table, tuple(faults), source, copy)
+
+
+def _completed(meta, members, copy: Manifest | None, faults: list[str]) -> tuple:
+    """Meta and members, from the second copy where the database has lost some; it is never ahead of the database."""
+    if copy is None:
+        return meta, members
+    if meta is not None and copy.meta.keys() - meta.keys():
+        faults.append("entries of meta are gone")
+        meta = None
+    if members is not None and len(members) < len(copy.members):
+        faults.append("members are gone")
+        members = None
+    return copy.meta if meta is None else meta, copy.members if members is None else members
 
 
 def _source(folder: Path) -> Path:

@@ -16,7 +16,7 @@ _KEYS = 3  # member, step, crc come before the measures in every stored row
 _HEAD = struct.Struct("<qqI")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table:
     """Stored rows, sorted by (member, step).
 

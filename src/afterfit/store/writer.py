@@ -71,10 +71,9 @@ class RunStore:
         with _locked(folder) as lock:
             if is_run(folder):
                 raise FolderMismatch(f"{folder} holds a run already: resume it or choose another folder")
-            manifest.write(folder, meta, kept, ())
             with explained(folder / DATABASE):
                 schema.build(folder / DATABASE, meta=meta, members=kept)
-            return cls(folder, lock)
+            return cls(folder, lock)._with_manifest(None)
 
     @classmethod
     def resume(cls, folder: str | PathLike[str]) -> Self:
@@ -96,13 +95,9 @@ class RunStore:
             survey(folder)  # says what is missing
         with _locked(folder) as lock:
             found = survey(folder)
-            if found.faults:
+            if found.faults or found.source != folder / DATABASE:
                 _repair(folder, found)
-            store = cls(folder, lock)
-            copy = found.manifest
-            if copy is None or (store.meta, store.measures) != (copy.meta, copy.measures):
-                store._write_manifest()
-            return store
+            return cls(folder, lock)._with_manifest(found.manifest)
 
     def append(self, rows: Iterable[Row]) -> None:
         """Store observations `(member, step, {measure: value})`; returns when they are durable.
@@ -138,7 +133,7 @@ class RunStore:
     def log(self, kind: str, text: str) -> None:
         """Store that something happened now, such as `resumed` or `interrupted`."""
         with self._transaction() as connection:
-            connection.execute("INSERT INTO log VALUES (?, ?, ?)", _entry(kind, text))
+            schema.put_log(connection, [_entry(kind, text)])
 
     def steps(self, member: int) -> np.ndarray:
         """The steps stored for a member: int64, increasing."""
@@ -149,6 +144,7 @@ class RunStore:
     def add_members(self, members: Sequence[MemberRecord], *, meta: Mapping[str, Any] | None = None) -> None:
         """Extend the run, for instance by more seeds; entries of `meta` replace those of the same key."""
         kept = checked_members(members, taken=(record.member for record in self.members))
+        check_measure_names(self.measures, (), (name for record in kept for name in record.varied))
         with self._transaction() as connection:
             schema.put_members(connection, kept)
             schema.put_meta(connection, meta or {})
@@ -165,8 +161,13 @@ class RunStore:
 
     def close(self) -> None:
         """Close the database and let the folder go; harmless when it is closed already."""
-        with suppress(sqlite3.Error):  # everything is durable; what fails here is tidying up, and resume does that too
-            self._connection.close()
+        with suppress(
+            sqlite3.Error
+        ):  # everything is durable; what may fail here, for a reader or a full disk, is tidying
+            self._connection.execute("PRAGMA busy_timeout=1000")
+            # At rest one file without a write-ahead log: it can be copied, and read where nothing can be written.
+            self._connection.execute("PRAGMA journal_mode=DELETE")
+        self._connection.close()
         self._lock.release()
 
     def __enter__(self) -> Self:
@@ -189,6 +190,17 @@ class RunStore:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
+
+    def _with_manifest(self, copy: manifest.Manifest | None) -> Self:
+        """Bring `run.json`, which holds `copy`, up to date."""
+        here = (self.meta, self.measures, len(self.members))
+        if copy is None or (copy.meta, copy.measures, len(copy.members)) != here:
+            try:
+                self._write_manifest()
+            except BaseException:
+                self.close()
+                raise
+        return self
 
     def _write_manifest(self) -> None:
         manifest.write(self.folder, self.meta, self.members, self.measures)
