@@ -26,6 +26,10 @@ class SpecError(ValueError):
         self.field, self.value, self.right = field, value, right
         super().__init__(f"{field} = {value!r}: {right}")
 
+    def __reduce__(self) -> tuple[type[SpecError], tuple[str, object, str]]:
+        """Made again from its three parts when it crosses a process."""
+        return SpecError, (self.field, self.value, self.right)
+
     def inside(self, owner: str) -> SpecError:
         """The same error, with the field named from one level further out."""
         return SpecError(f"{owner}.{self.field}", self.value, self.right)

@@ -1,0 +1,46 @@
+"""What this machine offers, found without starting JAX's backends (which would take an accelerator's memory)."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+
+# One thread to a worker: the cores scale best as one process each.
+SINGLE_THREAD = {"NPROC": "1", "PJRT_NPROC": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def has_accelerator() -> bool:
+    """Whether JAX will find a CUDA GPU: one is there, JAX's plugin is installed, and JAX is not told otherwise."""
+    if os.environ.get("JAX_PLATFORMS", "") not in ("", "cuda", "gpu"):
+        return False
+    plugins = ("jax_cuda13_plugin", "jax_cuda12_plugin")
+    return shutil.which("nvidia-smi") is not None and any(map(importlib.util.find_spec, plugins))
+
+
+def memory_bytes() -> int:
+    """Memory free for training: of the first accelerator, or else of the machine."""
+    if has_accelerator():
+        command = ["nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
+        return int(subprocess.run(command, capture_output=True, check=True, text=True).stdout.split()[0]) * 2**20
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def worker_environment(compilation_cache: str | None) -> dict[str, str]:
+    """The environment of a worker process."""
+    environment = dict(os.environ)
+    if not has_accelerator():
+        flags = environment.get("XLA_FLAGS", "")
+        environment |= SINGLE_THREAD | {"XLA_FLAGS": f"{flags} --xla_cpu_multi_thread_eigen=false".strip()}
+        environment.setdefault("JAX_PLATFORMS", "cpu")
+    if compilation_cache:
+        environment.setdefault("JAX_COMPILATION_CACHE_DIR", compilation_cache)
+        environment.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+        environment.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
+    return environment

@@ -1,0 +1,187 @@
+"""The compiled functions of one group: start, advance and observe a stack of members.
+
+The functions for one member are written here in the plain; `vmap` over members, `fori_loop` over steps and `jit` around
+both make of them one program. Members share the table of examples and the number of the step, nothing else.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from afterfit.engine.randomness import Stream, key
+from afterfit.spec import Experiment
+from afterfit.tasks import Table
+from afterfit.views import View, measure_named, observe, of_the_model
+
+Params = Any
+
+
+class State(NamedTuple):
+    """What training changes, of one member or stacked: parameters and the optimiser's moments."""
+
+    params: Params
+    optimizer: Any
+
+
+class Rows(NamedTuple):
+    """Rows of the table that each member trains and is tested on: int32 (members, n)."""
+
+    train: jax.Array
+    test: jax.Array
+
+
+class Trainer:
+    """Compiled once for members of equal structure, whatever their number, leaves and seeds.
+
+    Args:
+        experiment: any member's experiment; only its structure is used.
+        table: the examples.
+    """
+
+    def __init__(self, experiment: Experiment, table: Table):
+        self.table = table
+        self.inputs, self.labels = jnp.asarray(table.inputs), jnp.asarray(table.labels)
+        shapes = eqx.filter_eval_shape(partial(self._build, experiment), jax.random.key(0))
+        is_shape = lambda leaf: isinstance(leaf, jax.ShapeDtypeStruct)  # noqa: E731
+        self.shapes, self.skeleton = eqx.partition(shapes, is_shape)
+        self.names = [path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(self.shapes)]
+        self.of_splits, self.of_model = _sorted_measures(experiment)
+        self.start = jax.jit(jax.vmap(self._start))
+        self.advance = jax.jit(self._advance, donate_argnums=3)
+        self.observe = jax.jit(self._observe_all)
+
+    def rows(self, experiments: list[Experiment], seeds: list[int]) -> Rows:
+        """Each member's split, stacked."""
+        splits = [e.task.split(self.table, seed) for e, seed in zip(experiments, seeds, strict=True)]
+        return Rows(*(jnp.asarray(np.stack(side)) for side in zip(*splits, strict=True)))
+
+    def network(self, params: Params) -> Any:
+        """The Equinox module with these parameters."""
+        return eqx.combine(params, self.skeleton)
+
+    def _build(self, experiment: Experiment, rng: jax.Array) -> Any:
+        t = self.table
+        return experiment.model.build(rng, t.inputs, t.num_classes, t.vocabulary)
+
+    def _start(self, experiment: Experiment, seed: jax.Array) -> State:
+        params = eqx.filter(self._build(experiment, key(seed, Stream.INITIAL_PARAMETERS)), eqx.is_array)
+        return State(params, experiment.optimizer.direction().init(params))
+
+    def _advance(
+        self, experiments: Experiment, seeds: jax.Array, rows: Rows, state: State, start: jax.Array, stop: jax.Array,
+        inputs: jax.Array, labels: jax.Array,
+    ) -> State:  # fmt: skip
+        """The states after the steps start, …, stop − 1. One compilation serves any of them."""
+        draw = MinibatchDraw.of(experiments, rows.train.shape[1])
+        one = partial(self._step, inputs=inputs, labels=labels)
+
+        def body(step: jax.Array, carry: tuple[State, jax.Array]) -> tuple[State, jax.Array]:
+            state, order = carry
+            order, chosen = jax.vmap(draw.rows, in_axes=(0, 0, 0, None))(seeds, rows.train, order, step)
+            return jax.vmap(one, in_axes=(0, 0, 0, None))(experiments, state, chosen, step), order
+
+        order = jax.vmap(draw.start, in_axes=(0, 0, None))(seeds, rows.train, start)
+        return jax.lax.fori_loop(start, stop, body, (state, order))[0]
+
+    def _step(
+        self, experiment: Experiment, state: State, chosen: jax.Array, step: jax.Array, *,
+        inputs: jax.Array, labels: jax.Array,
+    ) -> State:  # fmt: skip
+        def objective(params: Params) -> jax.Array:
+            return experiment.loss.total(self._logits(params, inputs[chosen])[1], labels[chosen])
+
+        gradient = jax.grad(objective)(state.params)
+        direction, moments = experiment.optimizer.direction().update(gradient, state.optimizer, state.params)
+        rate = experiment.optimizer.rate(step)
+        return State(optax.apply_updates(state.params, jax.tree.map(lambda d: -rate * d, direction)), moments)
+
+    def _logits(self, params: Params, inputs: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Features and logits."""
+        network = self.network(params)
+        features = network.features(inputs)
+        logits = features @ network.head.weight.T
+        return features, logits if network.head.bias is None else logits + network.head.bias
+
+    def _observe_all(
+        self, experiments: Experiment, params: Params, rows: Rows, inputs: jax.Array, labels: jax.Array
+    ) -> dict[str, jax.Array]:
+        one = partial(self._observe, inputs=inputs, labels=labels)
+        return jax.vmap(one)(experiments, params, rows)
+
+    def _observe(
+        self, experiment: Experiment, params: Params, rows: Rows, *, inputs: jax.Array, labels: jax.Array
+    ) -> dict[str, jax.Array]:
+        loss = {"loss": lambda logits, labels: experiment.loss.per_sample(logits, labels).mean()}
+        views = {
+            "train": self._view(params, inputs[rows.train], labels[rows.train]),
+            "test": self._view(params, inputs[rows.test], labels[rows.test]),
+        }
+        observed = observe(views["train"], self.of_model)
+        for split, view in views.items():
+            taken = observe(view, {name: loss.get(name) or measure_named(name) for name in self.of_splits})
+            observed |= {f"{split}/{name}": value for name, value in taken.items()}
+        return observed
+
+    def _view(self, params: Params, inputs: jax.Array, labels: jax.Array) -> View:
+        network = self.network(params)
+        features, logits = self._logits(params, inputs)
+        return View(
+            inputs=inputs, labels=labels, features=features, logits=logits,
+            head_weight=network.head.weight, head_bias=network.head.bias, num_classes=self.table.num_classes,
+            layers=network.layers(inputs) if hasattr(network, "layers") else {},
+            parameters=dict(zip(self.names, jax.tree.leaves(params), strict=True)),
+        )  # fmt: skip
+
+
+def _sorted_measures(experiment: Experiment) -> tuple[list[str], list[str]]:
+    """The names of measures taken on each split, and of those of the model alone."""
+    of_model = [m for m in experiment.measures if m != "loss" and of_the_model(measure_named(m))]
+    return [m for m in experiment.measures if m not in of_model], of_model
+
+
+def path_name(path: tuple[Any, ...]) -> str:
+    """A parameter's name: "blocks.0.mlp_in.weight"."""
+    return ".".join(str(getattr(step, "name", getattr(step, "idx", getattr(step, "key", step)))) for step in path)
+
+
+class MinibatchDraw(NamedTuple):
+    """Which training rows a step sees, for one member. The order of an epoch is carried along, and is derived state:
+    `start` gives it anew at any step.
+    """
+
+    size: int | None
+    shuffled: bool
+    per_epoch: int
+
+    @classmethod
+    def of(cls, experiment: Experiment, train_size: int) -> MinibatchDraw:
+        """As the experiment's minibatch says."""
+        size = experiment.minibatch.size
+        return cls(size, experiment.minibatch.order == "shuffled", train_size // size if size else 1)
+
+    def start(self, seed: jax.Array, train: jax.Array, step: jax.Array) -> jax.Array:
+        """The training rows in the order of the step's epoch."""
+        if not (self.size and self.shuffled):
+            return train
+        return jax.random.permutation(key(seed, Stream.MINIBATCH_ORDER, step // self.per_epoch), train)
+
+    def rows(
+        self, seed: jax.Array, train: jax.Array, order: jax.Array, step: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """The order of the step's epoch, and the step's rows."""
+        if not self.size:
+            return order, train
+        if not self.shuffled:
+            drawn = jax.random.randint(key(seed, Stream.MINIBATCH_ORDER, step), (self.size,), 0, len(train))
+            return order, train[drawn]
+        position = step % self.per_epoch
+        renewed = lambda: self.start(seed, train, step)  # noqa: E731
+        order = jax.lax.cond(position == 0, renewed, lambda: order)
+        return order, jax.lax.dynamic_slice(order, (position * self.size,), (self.size,))

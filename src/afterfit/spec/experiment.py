@@ -1,0 +1,96 @@
+"""`Experiment`: all that decides what one member does, but for its seed."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from afterfit.models import Model
+from afterfit.parts import SpecError, nearest, part, require
+from afterfit.spec.events import GENERALISED, MEMORISED, Threshold
+from afterfit.spec.losses import CrossEntropy, SquaredError
+from afterfit.spec.optimizers import SGD, Adam, AdamW
+from afterfit.spec.schedules import Every, Logarithmic, Paced
+from afterfit.tasks import Task
+
+DEFAULT_MEASURES = (
+    "loss",
+    "accuracy",
+    "nc1",
+    "rnc1",
+    "nc2",
+    "cdnv",
+    "within_class_variance",
+    "between_class_variance",
+    "spectral_entropy",
+    "relative_flatness",
+    "relative_flatness_bound",
+    "weight_norm",
+)
+
+
+@part
+class Minibatch:
+    """Which training examples a step sees.
+
+    Attributes:
+        size: examples a step; none for all of them.
+        order: "shuffled": a new random order each epoch, what does not fill a last minibatch is left out;
+            "replacement": drawn independently at each step.
+    """
+
+    size: int | None = 512
+    order: Literal["shuffled", "replacement"] = "shuffled"
+
+    def check(self) -> None:
+        """Refuse an empty minibatch."""
+        require(self.size is None or self.size >= 1, "size", self.size, "must be 1 or more, or none for the full batch")
+
+
+@part
+class Experiment:
+    """One training run, all but its seed.
+
+    Attributes:
+        task: what is learned.
+        model: what learns.
+        loss: what is minimised.
+        optimizer: how parameters move.
+        minibatch: which examples a step sees.
+        steps: optimiser steps at most.
+        schedule: at which steps the measures are taken.
+        measures: what is taken, on train and on test; `name@layer` reads another layer than the penultimate.
+        events: rules, declared before the run and stored with it.
+        stop_when: a member is done once this event has happened; none to train for all the steps.
+        patience: steps to go on after that.
+    """
+
+    task: Task
+    model: Model
+    loss: CrossEntropy | SquaredError = CrossEntropy()
+    optimizer: AdamW | Adam | SGD = AdamW()
+    minibatch: Minibatch = Minibatch()
+    steps: int = 10_000
+    schedule: Every | Logarithmic | Paced = Every()
+    measures: tuple[str, ...] = DEFAULT_MEASURES
+    events: tuple[Threshold, ...] = (MEMORISED, GENERALISED)
+    stop_when: str | None = None
+    patience: int = 0
+
+    def check(self) -> None:
+        """Refuse what does not fit together."""
+        require(self.steps >= 1, "steps", self.steps, "must be 1 or more")
+        require(self.patience >= 0, "patience", self.patience, "must be 0 or more")
+        names = [rule.name for rule in self.events]
+        require(len(set(names)) == len(names), "events", names, "must have different names")
+        if self.stop_when is not None and self.stop_when not in names:
+            raise SpecError("stop_when", self.stop_when, nearest(self.stop_when, names) if names else "needs an event")
+        for rule in self.events:
+            base = rule.measure.rpartition("/")[2]
+            require(base in self.measures, f"events.{rule.name}.measure", rule.measure, "must be among the measures")
+
+    def check_sizes(self) -> None:
+        """Refuse a minibatch larger than the training set. Apart from `check`: a task may have to look at its files."""
+        train, _ = self.task.sizes()
+        size = self.minibatch.size
+        right = f"must be at most the {train} training examples, or none for the full batch"
+        require(size is None or size <= train, "minibatch.size", size, right)

@@ -1,0 +1,147 @@
+"""Presets: published set-ups and two that a laptop finishes in a minute, each a plain `Experiment`.
+
+What a paper leaves open is said beside the value that was chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from afterfit.models import MLP, Transformer
+from afterfit.parts import SpecError, nearest
+from afterfit.spec.events import MEMORISED, Threshold
+from afterfit.spec.experiment import Experiment, Minibatch
+from afterfit.spec.losses import SquaredError
+from afterfit.spec.optimizers import AdamW
+from afterfit.spec.schedules import Every, Paced
+from afterfit.tasks import Images, ModularArithmetic, PermutationComposition
+
+
+@dataclass(frozen=True)
+class Preset:
+    """An experiment with a name, what it shows, and its usual seeds."""
+
+    about: str
+    experiment: Experiment
+    seeds: tuple[int, ...] = (0, 1, 2, 3)
+
+
+# Adam's second moment decays faster (.98) in the algorithmic set-ups since Power et al. 2022.
+_MODULAR_ADDITION = Experiment(
+    task=ModularArithmetic(operation="add", p=97, train_fraction=0.4, sequence="equals"),
+    model=Transformer(layers=1, width=128, heads=4, mlp_width=512),
+    optimizer=AdamW(learning_rate=1e-3, weight_decay=1.0, b2=0.98),
+    minibatch=Minibatch(size=512),
+    steps=10_000,
+    schedule=Every(steps=100),
+    stop_when="generalised",
+    patience=500,
+)
+
+_NANDA_2023 = Experiment(
+    task=ModularArithmetic(operation="add", p=113, train_fraction=0.3, sequence="equals"),
+    model=Transformer(layers=1, width=128, heads=4, mlp_width=512, norm="none", bias="mlp", init="normal"),
+    optimizer=AdamW(learning_rate=1e-3, weight_decay=1.0, b2=0.98, warmup_steps=10),
+    minibatch=Minibatch(size=None),
+    steps=40_000,
+    schedule=Every(steps=100),
+)
+
+# Norm and positions are those of the released code; division, the paper's first figure, at half of the pairs.
+_POWER_2022 = Experiment(
+    task=ModularArithmetic(operation="divide", p=97, train_fraction=0.5, sequence="full"),
+    model=Transformer(
+        layers=2, width=128, heads=4, mlp_width=512, norm="post", positions="sinusoidal", bias="none", init="torch"
+    ),
+    optimizer=AdamW(learning_rate=1e-3, weight_decay=1.0, b2=0.98, warmup_steps=10),
+    minibatch=Minibatch(size=512),
+    steps=100_000,
+    schedule=Every(steps=200),
+    stop_when="generalised",
+    patience=2_000,
+)
+
+# Positions, norm, activation and read-out are those of the same group's companion code; betas are open: PyTorch's.
+_TRUONG_2026 = Experiment(
+    task=ModularArithmetic(operation="add", p=97, train_fraction=0.2, sequence="pair"),
+    model=Transformer(
+        layers=1, width=128, heads=4, mlp_width=512, activation="gelu", norm="post", final_norm=True,
+        causal=False, bias="all", init="torch",
+    ),
+    optimizer=AdamW(learning_rate=1e-3, weight_decay=1.0),
+    minibatch=Minibatch(size=512, order="replacement"),
+    steps=50_000,
+    schedule=Every(steps=200),
+)  # fmt: skip
+
+_PERMUTATION_S5 = Experiment(
+    task=PermutationComposition(n=5, train_fraction=0.5, sequence="equals"),
+    model=Transformer(layers=1, width=128, heads=4, mlp_width=512),
+    optimizer=AdamW(learning_rate=1e-3, weight_decay=1.0, b2=0.98),
+    minibatch=Minibatch(size=512),
+    steps=20_000,
+    schedule=Every(steps=200),
+    stop_when="generalised",
+    patience=1_000,
+)
+
+# Image networks do not reach .99 on the test set: "generalised" is declared at .85, near what the papers call it.
+_IMAGE_EVENTS = (MEMORISED, Threshold(name="generalised", measure="test/accuracy", at_least=0.85))
+
+_SAKAMOTO_2025 = Experiment(
+    task=Images(dataset="mnist", train_size=1_000, subset="first"),
+    model=MLP(widths=(200, 200, 200), activation="relu", init_scale=8.0),
+    loss=SquaredError(reduction="sum"),
+    optimizer=AdamW(learning_rate=1e-3, weight_decay=0.01),
+    minibatch=Minibatch(size=100),
+    steps=100_000,
+    schedule=Paced(until=(30, 150), every=(1, 10, 666)),
+    events=_IMAGE_EVENTS,
+)
+
+_SAKAMOTO_2025_FASHION = replace(
+    _SAKAMOTO_2025, task=Images(dataset="fashion-mnist", train_size=1_000, subset="first")
+)
+
+# Liu et al. 2022, "Omnigrok": the recipe that Sakamoto & Sato start from, with the mean-reduced loss and batches of 200.
+_OMNIGROK = Experiment(
+    task=Images(dataset="mnist", train_size=1_000, subset="first"),
+    model=MLP(widths=(200, 200), activation="relu", init_scale=8.0),
+    loss=SquaredError(reduction="mean"),
+    optimizer=AdamW(learning_rate=1e-3, weight_decay=0.01),
+    minibatch=Minibatch(size=200),
+    steps=100_000,
+    schedule=Paced(until=(30, 150), every=(1, 10, 500)),
+    events=_IMAGE_EVENTS,
+)
+
+_DIGITS = Experiment(
+    task=Images(dataset="digits", train_size=200, subset="random"),
+    model=MLP(widths=(200, 200), activation="relu", init_scale=8.0),
+    loss=SquaredError(reduction="sum"),
+    optimizer=AdamW(learning_rate=1e-3, weight_decay=0.3),
+    minibatch=Minibatch(size=None),
+    steps=20_000,
+    schedule=Every(steps=100),
+    events=_IMAGE_EVENTS,
+)
+
+PRESETS: Mapping[str, Preset] = {
+    "modular-addition": Preset("(a + b) mod 97 by a one-layer transformer: grokking in a minute", _MODULAR_ADDITION),
+    "nanda-2023": Preset("(a + b) mod 113, full batch, no layer norm (Nanda et al. 2023)", _NANDA_2023),
+    "power-2022": Preset("(a / b) mod 97, two-layer decoder, full token sequence (Power et al. 2022)", _POWER_2022),
+    "truong-2026": Preset("(a + b) mod 97 from 20 % of the pairs (Truong et al. 2026)", _TRUONG_2026),
+    "permutation-s5": Preset("composition of permutations of five things", _PERMUTATION_S5),
+    "sakamoto-2025": Preset("1,000 MNIST images, initialisation × 8 (Sakamoto & Sato 2025)", _SAKAMOTO_2025, (42,)),
+    "sakamoto-2025-fashion": Preset("the same on Fashion-MNIST", _SAKAMOTO_2025_FASHION, (42,)),
+    "omnigrok": Preset("1,000 MNIST images, mean squared error (Liu et al. 2022)", _OMNIGROK),
+    "digits": Preset("scikit-learn's digits: grokking on real images with no download", _DIGITS),
+}
+
+
+def preset(name: str) -> Preset:
+    """The preset of this name, or SpecError with the nearest name."""
+    if name not in PRESETS:
+        raise SpecError("preset", name, nearest(name, PRESETS))
+    return PRESETS[name]

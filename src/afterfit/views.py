@@ -1,0 +1,93 @@
+"""What one split of one model shows at one step, and the measures taken of it.
+
+A measure is a function whose parameters are named after what a `View` holds: `features, labels` for `rnc1`,
+`parameters` for `weight_norm`. So a new measure is one function, and nothing here changes.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from afterfit import measures as measure_functions
+from afterfit.parts import SpecError, nearest
+
+
+@dataclass(frozen=True)
+class View:
+    """One split of one model at one step: arrays of one kind (NumPy, PyTorch or JAX).
+
+    Attributes:
+        inputs: what the model reads, shape (N, …).
+        labels: classes, shape (N,).
+        features: what the head reads, shape (N, d).
+        logits: shape (N, K).
+        head_weight: shape (K, d).
+        head_bias: shape (K,), or None.
+        num_classes: K.
+        layers: other representations by name, shapes (N, …).
+        parameters: all trained arrays by name.
+        extra: whatever else a measure of the user's own asks for, by parameter name.
+    """
+
+    inputs: Any
+    labels: Any
+    features: Any
+    logits: Any
+    head_weight: Any
+    head_bias: Any
+    num_classes: int
+    layers: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def at(self, layer: str) -> View:
+        """The same view with another layer's representation, flattened to (N, d), as the features."""
+        if layer not in self.layers:
+            raise SpecError("measures", f"@{layer}", nearest(layer, self.layers) if self.layers else "no such layer")
+        x = self.layers[layer]
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return View(**(values | {"features": x.reshape(x.shape[0], -1)}))
+
+    def arguments(self, function: Callable[..., Any]) -> dict[str, Any]:
+        """What of this view the function's parameters ask for, by name."""
+        offered = {name: getattr(self, name) for name in self.__dataclass_fields__} | dict(self.extra)
+        wanted = inspect.signature(function).parameters.values()
+        missing = [p.name for p in wanted if p.default is p.empty and p.name not in offered]
+        if missing:
+            name = getattr(function, "__name__", str(function))
+            raise SpecError("measures", name, f"asks for {', '.join(missing)}, which a view does not have")
+        return {p.name: offered[p.name] for p in wanted if p.name in offered}
+
+
+def measure_named(name: str) -> Callable[..., Any]:
+    """The library's measure of this name (without a split, with or without "@layer"), or SpecError."""
+    base = name.partition("@")[0]
+    if base not in measure_functions.__all__:
+        raise SpecError("measures", name, nearest(base, measure_functions.__all__))
+    return getattr(measure_functions, base)
+
+
+def of_the_model(function: Callable[..., Any]) -> bool:
+    """Whether a measure reads the parameters only, and so is the same on every split."""
+    required = [p.name for p in inspect.signature(function).parameters.values() if p.default is p.empty]
+    return required == ["parameters"]
+
+
+def observe(view: View, measures: Sequence[str] | Mapping[str, Callable[..., Any]]) -> dict[str, Any]:
+    """Take the measures of a view: {name: 0-d array of the view's kind}.
+
+    Args:
+        view: what to measure.
+        measures: names of the library's measures, "name@layer" for another layer than the penultimate; or functions
+            by the name that each is to have.
+    """
+    named = measures if isinstance(measures, Mapping) else {name: measure_named(name) for name in measures}
+    observed = {}
+    for name, function in named.items():
+        _, _, layer = name.partition("@")
+        shown = view.at(layer) if layer else view
+        observed[name] = function(**shown.arguments(function))
+    return observed
