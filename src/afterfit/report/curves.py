@@ -5,7 +5,7 @@ Shared by the HTML report and the figures for papers, so that both show the same
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -88,9 +88,8 @@ def read(observations: xr.Dataset, events: pd.DataFrame) -> Run:
     groups = _groups(members)
     fields = [name for name in varied_fields(observations) if len({repr(g.values.get(name)) for g in groups}) > 1]
     colourings = _colourings(groups, fields)
-    return Run(
-        observations, tuple(members), tuple(groups), tuple(colourings), tuple(panels(observations)), tuple(event_names(events))
-    )
+    shown, names = tuple(panels(observations)), tuple(event_names(events))
+    return Run(observations, tuple(members), tuple(groups), tuple(colourings), shown, names)
 
 
 def _groups(members: Sequence[Member]) -> list[Group]:
@@ -183,7 +182,16 @@ def value_at(run: Run, row: np.ndarray, step: int) -> float | None:
 def split_of_event(panel: Panel, event: str) -> tuple[str, str]:
     """The curve on which an event is marked: memorising on the training split, all else on the test split if any."""
     wanted = "train" if event == "memorised" else "test"
-    return dict((split, (split, variable)) for split, variable in panel.splits).get(wanted, panel.splits[0])
+    return {split: (split, variable) for split, variable in panel.splits}.get(wanted, panel.splits[0])
+
+
+def marks_of(run: Run, group: Group, event: str, values: np.ndarray) -> Iterable[tuple[int, int, float]]:
+    """Position, step and height of the mark of an event for each member of a group to which it happened."""
+    for member in group.members:
+        step = member.events[event].step
+        height = None if step is None else value_at(run, values[member.position], step)
+        if step is not None and height is not None:
+            yield member.position, step, height
 
 
 @dataclass(frozen=True)

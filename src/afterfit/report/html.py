@@ -15,12 +15,13 @@ import pandas as pd
 import xarray as xr
 
 from . import wording
-from .curves import Colouring, Panel, Run, read, scale_of
-from .members import Member, Occurrence, arms_of, median_step, observed_range
+from .curves import FEWEST_FOR_MEDIAN, Panel, Run, read, scale_of
 from .payload import events_payload, page_payload, panel_payload, script_json
-from .summary import steps_text, summary_sentences, title_of
+from .setup import setup_tables
+from .summary import summary_sentences, title_of
+from .tables import arm_table, member_table, tiles
 
-SPLIT_LOOKS = {"train": "dashed", "test": "solid", "": "solid"}
+SPLIT_LOOKS = {"train": "dashed", "test": "solid"}
 
 
 def write_html(
@@ -50,27 +51,27 @@ def page(observations: xr.Dataset, events: pd.DataFrame, meta: dict[str, Any]) -
 
     run = read(observations, events)
     loader = PackageLoader("afterfit.report", "templates")
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     scripts = {"plotly": _plotly(), "own": _template("report.js")}
     return environment.get_template("report.html.j2").render(
         title=title_of(meta),
         subtitle=_subtitle(meta),
         sentences=summary_sentences(run.members),
-        tiles=_tiles(run),
+        tiles=tiles(run),
         style=_template("report.css"),
         scripts=scripts,
         policy=_policy(scripts.values()),
         page_json=script_json(page_payload(run)),
         events_json=script_json(events_payload(run)),
         families=list(_families(run)),
-        legends=[_legend(colouring) for colouring in run.colourings],
+        legends=run.colourings,
         marks=run.events,
         splits=_splits(run),
-        medians=any(len(group.members) >= 4 for group in run.groups),
+        medians=any(len(group.members) >= FEWEST_FOR_MEDIAN for group in run.groups),
         has_zero=bool((run.steps == 0).any()),
-        arms=_arm_table(run),
-        table=_member_table(run),
-        setup=list(_setup(meta)),
+        arms=arm_table(run),
+        table=member_table(run),
+        setup=list(setup_tables(meta)),
         command=meta.get("command"),
     )
 
@@ -105,32 +106,11 @@ def _subtitle(meta: dict[str, Any]) -> str:
     return " · ".join(part for part in (created, f"afterfit {version}" if version else "") if part)
 
 
-def _tiles(run: Run) -> list[tuple[str, str, str]]:
-    """The few numbers at the top: a number, what it counts, and what goes with it."""
-    members, total = run.members, len(run.members)
-    tiles = [(wording.number(total), "members" if total != 1 else "member", "")]
-    for event in run.events:
-        occurrences = [member.events[event] for member in members]
-        happened = sum(o.step is not None for o in occurrences)
-        tiles.append((f"{happened} of {total}", event, steps_text(occurrences)))
-    delays = [member.delay for member in members]
-    spread, middle = observed_range(delays), median_step(delays)
-    if spread and middle is not None and sum(d.step is not None for d in delays) > 1:
-        between = f"range {wording.number(spread[0])} to {wording.number(spread[1])}"
-        tiles.append((wording.number(round(middle)), "steps of delay (median)", between))
-    for status in ("diverged", "running", "waiting"):
-        count = sum(member.status == status for member in members)
-        tiles += [(wording.number(count), status, "")] if count else []
-    return tiles
-
-
 def _splits(run: Run) -> list[tuple[str, str]]:
+    """The splits that occur and how their lines look, train before test before others."""
     names = {split for panel in run.panels for split, _ in panel.splits if split}
-    return [(name, SPLIT_LOOKS.get(name, "dotted")) for name in sorted(names, key=["train", "test"].__contains__)][::-1]
-
-
-def _legend(colouring: Colouring) -> dict[str, Any]:
-    return {"label": colouring.label, "entries": colouring.entries}
+    known = [name for name in SPLIT_LOOKS if name in names]
+    return [(name, SPLIT_LOOKS.get(name, "dotted")) for name in [*known, *sorted(names - set(known))]]
 
 
 def _families(run: Run) -> Iterator[dict[str, Any]]:
@@ -157,115 +137,3 @@ def _panel(run: Run, number: int, panel: Panel) -> dict[str, Any]:
         "source": caption.source,
         "json": None if payload is None else script_json(payload),
     }
-
-
-def _arm_table(run: Run) -> dict[str, Any] | None:
-    """One row an arm: how many of its members reached each event, and when; None where every arm is one member."""
-    arms = arms_of(run.members)
-    if len(arms) < 2 or all(len(arm.members) == 1 for arm in arms):
-        return None
-    rows = []
-    for arm in arms:
-        occurrences = {event: [m.events[event] for m in arm.members] for event in run.events}
-        delays = [member.delay for member in arm.members]
-        cells = [_arm_cells(list_of, len(arm.members)) for list_of in occurrences.values()]
-        rows.append(
-            {
-                "values": [wording.number(value) for value in arm.values.values()],
-                "group": next(i for i, group in enumerate(run.groups) if group.members[0] in arm.members),
-                "members": len(arm.members),
-                "events": cells,
-                "delay": _arm_cells(delays, len(arm.members)) if any(d.step is not None for d in delays) else None,
-            }
-        )
-    return {"fields": wording.field_labels(list(arms[0].values)), "events": run.events, "rows": rows}
-
-
-def _arm_cells(occurrences: list[Occurrence], total: int) -> dict[str, str]:
-    happened = sum(o.step is not None for o in occurrences)
-    spread, middle = observed_range(occurrences), median_step(occurrences)
-    return {
-        "count": f"{happened} of {total}",
-        "median": wording.number(round(middle)) if middle is not None else "not reached" if spread else wording.NOTHING,
-        "range": f"{wording.number(spread[0])} to {wording.number(spread[1])}" if spread else "",
-    }
-
-
-def _member_table(run: Run) -> dict[str, Any]:
-    labels = wording.field_labels(list(run.members[0].values)) if run.members else {}
-    group_of = {member.position: i for i, group in enumerate(run.groups) for member in group.members}
-    rows = [_member_row(member, group_of[member.position]) for member in run.members]
-    has_delay = {"memorised", "generalised"} <= set(run.events)
-    return {"fields": labels, "events": run.events, "has_delay": has_delay, "rows": rows}
-
-
-def _member_row(member: Member, group: int) -> dict[str, Any]:
-    values = [(wording.number(value), _sortable(value)) for value in member.values.values()]
-    return {
-        "name": member.name,
-        "group": group,
-        "seed": wording.seed_text(member.seed),
-        "values": values,
-        "status": member.status,
-        "step": (wording.number(member.step), _sortable(member.step)),
-        "events": [(str(o), _order(o)) for o in member.events.values()],
-        "delay": (str(member.delay), _order(member.delay)),
-        "train": (wording.accuracy_text(member.train_accuracy), _sortable(member.train_accuracy)),
-        "test": (wording.accuracy_text(member.test_accuracy), _sortable(member.test_accuracy)),
-    }
-
-
-def _sortable(value: Any) -> str:
-    return "" if value is None else str(value)
-
-
-def _order(occurrence: Occurrence) -> str:
-    """Censored members sort after everything that happened, by how long they were watched."""
-    if occurrence.step is not None:
-        return str(occurrence.step)
-    return "" if occurrence.after is None else str(10**12 + occurrence.after)
-
-
-def _setup(meta: dict[str, Any]) -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
-    """What was run and with what: tables of (name, value, note), named."""
-    varied = {str(name): values for name, values in (meta.get("vary") or {}).items()}
-    experiment = meta.get("experiment") or {}
-    plain = {name: value for name, value in experiment.items() if not isinstance(value, dict)}
-    parts = {"experiment": plain, **{k: v for k, v in experiment.items() if isinstance(v, dict)}}
-    for name, part in parts.items():
-        prefix = "" if part is plain else f"{name}."
-        rows = [_setting(prefix, key, value, varied) for key, value in _flat(part)]
-        if part is plain and "seeds" in meta:
-            rows.append(("seeds", _value(meta["seeds"]), ""))
-        if rows:
-            yield name.replace("_", " "), rows
-    for name in ("rules", "environment", "versions"):
-        rows = [(key, _value(value), "") for key, value in _flat(meta.get(name) or {})]
-        if name == "versions":
-            extra = (("code version", meta.get("code_version")), ("created", meta.get("created")))
-            rows += [(key, str(value), "") for key, value in extra if value]
-        if rows:
-            yield {"rules": "rules of the events"}.get(name, name), rows
-
-
-def _setting(prefix: str, key: str, value: Any, varied: dict[str, Any]) -> tuple[str, str, str]:
-    values = varied.get(prefix + key)
-    return (key, _value(value), "") if values is None else (key, _value(values), "varied")
-
-
-def _flat(part: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The leaves of a nested dict, by their dotted names."""
-    for key, value in part.items() if isinstance(part, dict) else [("", part)]:
-        name = f"{prefix}.{key}" if prefix else str(key)
-        if isinstance(value, dict) and value:
-            yield from _flat(value, name)
-        else:
-            yield name, value
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return ", ".join(_value(item) for item in value) or "none"
-    if isinstance(value, dict):
-        return "; ".join(f"{key} = {_value(item)}" for key, item in value.items()) or "none"
-    return {None: "none", True: "yes", False: "no"}.get(value) if value is None or isinstance(value, bool) else str(value)  # type: ignore[return-value]

@@ -127,7 +127,8 @@ def _accuracies(observations: xr.Dataset, split: str) -> list[float | None]:
 def members_of(observations: xr.Dataset, events: pd.DataFrame) -> list[Member]:
     """Every member of a run, in its order, with its events (unknown where the table of events has no row for it)."""
     count, fields = observations.sizes.get("member", 0), varied_fields(observations)
-    keys: list[Hashable] = _coordinate(observations, "member", None) if "member" in observations.coords else [*range(count)]
+    labelled = "member" in observations.coords
+    keys: list[Hashable] = _coordinate(observations, "member", None) if labelled else [*range(count)]
     values = {name: _coordinate(observations, name, None) for name in fields}
     seeds, statuses = _coordinate(observations, "seed", wording.NOTHING), _coordinate(observations, "status", "")
     steps, train, test = last_steps(observations), _accuracies(observations, "train"), _accuracies(observations, "test")

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from . import wording
-from .curves import Group, Panel, Run, kept, median_curve, scale_of, split_of_event, value_at
+from .curves import Group, Panel, Run, kept, marks_of, median_curve, scale_of, split_of_event
+from .members import Member
 
 
 def script_json(data: Any) -> str:
@@ -46,11 +47,12 @@ def page_payload(run: Run) -> dict[str, Any]:
             }
             for colouring in run.colourings
         ],
+        "events": [html.escape(event) for event in run.events],
         "sizes": [len(group.members) for group in run.groups],
     }
 
 
-def _hover_name(member: Any, labels: dict[str, str]) -> str:
+def _hover_name(member: Member, labels: dict[str, str]) -> str:
     """Plotly reads a little HTML in the texts it shows, so what comes from outside is escaped."""
     varied = [f"{label} {wording.number(member.values[field])}" for field, label in labels.items()]
     parts = [f"member {member.name}", f"seed {wording.seed_text(member.seed)}", *varied]
@@ -64,12 +66,11 @@ def panel_payload(run: Run, panel: Panel) -> dict[str, Any] | None:
         return None
     values = {variable: run.values(variable) for _, variable in panel.splits}
     return {
-        "title": html.escape(panel.caption.title),
         "log": scale.log,
         "range": [scale.low, scale.high],
         "curves": [c for split, name in panel.splits for c in _curves(run, split, values[name], scale.log)],
         "medians": [m for split, name in panel.splits for m in _medians(run, split, values[name])],
-        "marks": [mark for event in run.events for mark in _marks(run, panel, event, values)],
+        "marks": [mark for event in range(len(run.events)) for mark in _marks(run, panel, event, values)],
     }
 
 
@@ -112,15 +113,15 @@ def _medians(run: Run, split: str, values: np.ndarray) -> Iterable[dict[str, Any
             }
 
 
-def _marks(run: Run, panel: Panel, event: str, values: dict[str, np.ndarray]) -> Iterable[dict[str, Any]]:
+def _marks(run: Run, panel: Panel, event: int, values: dict[str, np.ndarray]) -> Iterable[dict[str, Any]]:
     """Where an event happened to each member, on the curve that it is read from."""
-    _, variable = split_of_event(panel, event)
+    _, variable = split_of_event(panel, run.events[event])
     for number, group in enumerate(run.groups):
-        found = [mark for mark in _group_marks(run, group, event, values[variable])]
+        found = list(marks_of(run, group, run.events[event], values[variable]))
         if found:
             members, steps, heights = zip(*found, strict=True)
             yield {
-                "event": html.escape(event),
+                "event": event,
                 "group": number,
                 "members": list(members),
                 "steps": list(steps),
@@ -128,25 +129,17 @@ def _marks(run: Run, panel: Panel, event: str, values: dict[str, np.ndarray]) ->
             }
 
 
-def _group_marks(run: Run, group: Group, event: str, values: np.ndarray) -> Iterable[tuple[int, int, float]]:
-    for member in group.members:
-        step = member.events[event].step
-        height = None if step is None else value_at(run, values[member.position], step)
-        if step is not None and height is not None:
-            yield member.position, step, height
-
-
 def events_payload(run: Run) -> dict[str, Any] | None:
     """The figure of events: one line an arm, a mark where each event happened, an arrow where it had not yet."""
     rows = [
         {
-            "event": html.escape(event),
+            "event": index,
             "group": number,
             "members": [member.position for member in group.members if _known(member, event)],
             "steps": [_when(member, event) for member in group.members if _known(member, event)],
-            "censored": [member.events[event].censored for member in group.members if _known(member, event)],
+            "ends": [_end(member, event) for member in group.members if _known(member, event)],
         }
-        for event in run.events
+        for index, event in enumerate(run.events)
         for number, group in enumerate(run.groups)
     ]
     rows = [row for row in rows if row["members"]]
@@ -156,13 +149,20 @@ def events_payload(run: Run) -> dict[str, Any] | None:
 def group_label(group: Group) -> str:
     """What a group is called where its field has not been named already."""
     labels = wording.field_labels(list(group.values))
-    return ", ".join(f"{label} {wording.number(group.values[field])}" for field, label in labels.items()) or "all members"
+    parts = [f"{label} {wording.number(group.values[field])}" for field, label in labels.items()]
+    return ", ".join(parts) or "all members"
 
 
-def _known(member: Any, event: str) -> bool:
+def _known(member: Member, event: str) -> bool:
     return member.events[event].step is not None or member.events[event].censored
 
 
-def _when(member: Any, event: str) -> int:
+def _when(member: Member, event: str) -> int | None:
     occurrence = member.events[event]
     return occurrence.after if occurrence.step is None else occurrence.step
+
+
+def _end(member: Member, event: str) -> str:
+    if member.events[event].step is not None:
+        return "happened"
+    return "diverged" if member.status == "diverged" else "censored"

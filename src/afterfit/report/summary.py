@@ -12,7 +12,8 @@ from .members import Member, Occurrence, arms_of, median_step, observed_range
 
 def title_of(meta: dict[str, Any]) -> str:
     """The title of a run: its own, else the name of its experiment, else of its task."""
-    experiment = meta.get("experiment") if isinstance(meta.get("experiment"), dict) else {}
+    experiment = meta.get("experiment")
+    experiment = experiment if isinstance(experiment, dict) else {}
     task = experiment.get("task")
     kind = task.get("kind") or task.get("name") or task.get("type") if isinstance(task, dict) else task
     return str(meta.get("title") or experiment.get("name") or meta.get("preset") or kind or "A run of afterfit")
@@ -70,7 +71,8 @@ def _delay(members: Sequence[Member]) -> str:
     between = f"{wording.number(spread[0])} to {wording.number(spread[1])}"
     if middle is None:
         return f"From memorising to generalising it took {between} steps where both were seen (median not reached)."
-    return f"From memorising to generalising it took a median of {wording.number(round(middle))} steps (range {between})."
+    median = wording.number(round(middle))
+    return f"From memorising to generalising it took a median of {median} steps (range {between})."
 
 
 def _losses(members: Sequence[Member]) -> str:

@@ -19,7 +19,9 @@ MOST_ROWS = 24
 STATUS_STYLES = {"running": "cyan", "finished": "green", "stopped": "green", "diverged": "red", "waiting": "dim"}
 
 
-def members_table(observations: xr.Dataset, events: pd.DataFrame, meta: dict[str, Any], *, most: int = MOST_ROWS) -> Table:
+def members_table(
+    observations: xr.Dataset, events: pd.DataFrame, meta: dict[str, Any], *, most: int = MOST_ROWS
+) -> Table:
     """One row a member; one row an arm (the members that share all but the seed) when there are more than `most`."""
     members = members_of(observations, events)
     labels = wording.field_labels(varied_fields(observations))

@@ -24,7 +24,7 @@ def number(value: Any) -> str:
 
 def seed_text(seed: Any) -> str:
     """A seed is a name, not a quantity: no separators."""
-    return str(int(seed)) if isinstance(seed, Real) and float(seed).is_integer() else str(seed)
+    return str(int(seed)) if isinstance(seed, int | float) and float(seed).is_integer() else str(seed)
 
 
 def accuracy_text(value: float | None) -> str:
@@ -42,9 +42,7 @@ def spelled(field: str) -> str:
 def field_labels(fields: Sequence[str]) -> dict[str, str]:
     """Short names for varied fields; two that would read the same keep their full names."""
     short = [spelled(field) for field in fields]
-    return {
-        field: words if short.count(words) == 1 else field for field, words in zip(fields, short, strict=True)
-    }
+    return {field: words if short.count(words) == 1 else field for field, words in zip(fields, short, strict=True)}
 
 
 def listed(items: Iterable[str]) -> str:

@@ -3,7 +3,7 @@
   const root = document.documentElement;
   const page = JSON.parse(document.getElementById("page-data").textContent);
   const KINDS = { u2: Uint16Array, u4: Uint32Array, f4: Float32Array, f8: Float64Array };
-  const DASHES = { train: "dash", test: "solid", "": "solid" };
+  const DASHES = { train: "5px,2.5px", test: "solid", "": "solid" };
   const SYMBOLS = { memorised: "triangle-up", generalised: "circle" };
   const OTHER_SYMBOLS = ["diamond", "square", "cross", "star"];
   const MANY = 4; // members of a group from which its median stands in front of them
@@ -18,7 +18,8 @@
   const steps = typed(page.steps);
   const position = (step) => (step > 0 ? step : page.zero);
   const positions = Float64Array.from(steps, position);
-  const state = { colouring: 0, hidden: new Set(), range: null, panels: new Map() };
+  const firstPosition = steps[0] === 0 && steps.length > 1 ? steps[1] : steps[0]; // no tick in the gap before it
+  const state = { colouring: 0, hidden: new Set(), hiddenEvents: new Set(), range: null, panels: new Map() };
 
   // ---- colours and themes ---------------------------------------------------------------------------------------
 
@@ -52,41 +53,51 @@
     return `${parseFloat((step / size).toPrecision(4))}${suffix}`;
   }
 
-  function niceSteps(low, high, count) {
+  const SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹";
+  const raised = (power) => String(power).replace("-", "⁻").replace(/\d/g, (digit) => SUPERSCRIPTS[digit]);
+  const isPower = (value) => Math.abs(Math.log10(value) - Math.round(Math.log10(value))) < 1e-9;
+
+  // Plain numbers where all of them are short, powers of ten where all of them are powers, else 2e-7.
+  function valueLabels(values) {
+    if (values.every((v) => v >= 0.999e-2 && v < 1e4)) return values.map((v) => parseFloat(v.toPrecision(4)).toLocaleString("en"));
+    if (values.every(isPower)) return values.map((v) => `10${raised(Math.round(Math.log10(v)))}`);
+    return values.map((v) => parseFloat(v.toPrecision(3)).toExponential());
+  }
+
+  function evenTicks(low, high, count) {
     const rough = (high - low) / count, power = 10 ** Math.floor(Math.log10(rough));
-    const unit = Math.max(1, [1, 2, 5, 10].find((u) => u * power >= rough) * power);
+    const unit = [1, 2, 5, 10].find((u) => u * power >= rough) * power;
     const ticks = [];
-    for (let t = Math.ceil(low / unit) * unit; t <= high; t += unit) ticks.push(t);
+    for (let k = Math.ceil(low / unit); k * unit <= high; k++) ticks.push(k * unit);
     return ticks;
   }
 
-  // Decades where there is room for nothing more, 1-2-5 in between, even steps where less than a decade is seen;
-  // step 0, which a logarithmic axis has no place for, at its own tick.
-  function stepTicks([low, high]) {
-    const [first, last] = [10 ** low, 10 ** high], decades = high - low;
-    const lowest = Math.max(first, page.zero * 1.5);
-    let ticks = [];
-    if (decades < 1 && first > page.zero) ticks = niceSteps(first, last, 5);
-    else
-      for (let power = Math.floor(low); power <= Math.ceil(high); power++)
-        for (const unit of decades < 2.4 ? [1, 2, 5] : [1]) ticks.push(unit * 10 ** power);
-    ticks = ticks.filter((t) => t >= Math.max(1, lowest) * 0.999 && t <= last * 1.001);
-    const labels = ticks.map(stepLabel);
-    if (steps[0] === 0 && first <= page.zero) return { tickvals: [page.zero, ...ticks], ticktext: ["0", ...labels] };
-    return { tickvals: ticks, ticktext: labels };
+  // Whole decades (few enough to read), 1-2-5 in between where few decades are seen, even ticks in less than one.
+  function logTicks([low, high], wide = false) {
+    const decades = high - low;
+    if (decades < 0.8) return evenTicks(10 ** low, 10 ** high, 5);
+    const every = Math.ceil(decades / 7), ticks = [];
+    for (let power = Math.floor(low); power <= high; power++)
+      if (power % every === 0) for (const unit of decades < (wide ? 4.5 : 2.4) ? [1, 2, 5] : [1]) ticks.push(unit * 10 ** power);
+    return ticks.filter((t) => t >= 10 ** low && t <= 10 ** high);
   }
 
-  function fullRange() {
-    const low = Math.log10(position(steps[0])), high = Math.log10(positions[positions.length - 1]);
-    const pad = Math.max(0.025 * (high - low), 0.05);
+  // Step 0, which a logarithmic axis has no place for, stands at its own tick.
+  function stepTicks(range, wide) {
+    const ticks = logTicks(range, wide).filter((t) => t >= firstPosition && Number.isInteger(t));
+    const labels = ticks.map(stepLabel), zero = steps[0] === 0 && 10 ** range[0] <= page.zero;
+    return zero ? { tickvals: [page.zero, ...ticks], ticktext: ["0", ...labels] } : { tickvals: ticks, ticktext: labels };
+  }
+
+  function rangeOf(at) {
+    const [low, high] = [Math.min(...at), Math.max(...at)].map(Math.log10), pad = Math.max(0.025 * (high - low), 0.05);
     return [low - pad, high + pad];
   }
 
-  function stepAxis() {
-    const range = state.range || fullRange();
-    return {
-      type: "log", range, ...stepTicks(range), tickmode: "array", title: { text: "step", standoff: 6 }, ...lines(),
-    };
+  const fullRange = rangeOf([positions[0], positions[positions.length - 1]]);
+
+  function stepAxis(range, wide = false) {
+    return { type: "log", range, ...stepTicks(range, wide), tickmode: "array", title: { text: "step", standoff: 6 }, ...lines() };
   }
 
   function lines() {
@@ -96,11 +107,10 @@
     };
   }
 
-  function valueAxis({ log, range }) {
-    if (!log) return { range, nticks: 6, ...lines() };
-    const ends = range.map(Math.log10);
-    const dtick = ends[1] - ends[0] > 1.5 ? Math.ceil((ends[1] - ends[0]) / 6) : "D2";
-    return { type: "log", range: ends, dtick, exponentformat: "power", showexponent: "all", minexponent: 3, ...lines() };
+  function valueAxis({ log, range }, zoomed) {
+    if (!log) return { range: zoomed || range, nticks: 6, ...lines() };
+    const ends = zoomed || range.map(Math.log10), tickvals = logTicks(ends);
+    return { type: "log", range: ends, tickmode: "array", tickvals, ticktext: valueLabels(tickvals), ...lines() };
   }
 
   function layout(extra) {
@@ -117,7 +127,7 @@
 
   // The curves of a group in one trace, kept apart by gaps. What is shown when pointing at them is the same string for
   // every point of a member.
-  function curveTrace(curve) {
+  function curveTrace(curve, dash) {
     const at = typed(curve.at), values = typed(curve.values), count = at.length + curve.lengths.length;
     const x = new Float64Array(count), y = new Float32Array(count).fill(NaN), text = new Array(count), real = new Float64Array(count);
     let from = 0, to = 0;
@@ -132,19 +142,17 @@
     return {
       type: "scatter", mode: count <= 2 * curve.lengths.length ? "markers" : "lines", x, y, text, customdata: real,
       connectgaps: false, opacity: crowd < MANY ? 1 : Math.max(0.12, Math.min(0.4, 4 / crowd)),
-      line: { color: colourOf(curve.group), width: crowd < MANY ? 1.6 : 0.9, dash: dashOf(curve.split) },
+      line: { color: colourOf(curve.group), width: crowd < MANY ? 1.6 : 0.9, dash },
       marker: { color: colourOf(curve.group), size: 6, symbol: curve.split === "train" ? "circle-open" : "circle" },
       hovertemplate: `%{text}<br>${curve.split} %{y:.4g} at step %{customdata:,}<extra></extra>`,
     };
   }
 
-  const dashOf = (split) => (split in DASHES ? DASHES[split] : "dot");
-
-  function medianTrace(median) {
+  function medianTrace(median, dash) {
     const at = typed(median.at);
     return {
       type: "scatter", mode: "lines", x: Float64Array.from(at, (i) => positions[i]), y: typed(median.values),
-      line: { color: colourOf(median.group), width: 2.4, dash: dashOf(median.split) }, hoverinfo: "skip",
+      line: { color: colourOf(median.group), width: 2.4, dash }, hoverinfo: "skip",
     };
   }
 
@@ -161,43 +169,54 @@
       type: "scatter", mode: "markers", x: mark.steps.map(position), y: mark.values, customdata: mark.steps,
       text: mark.members.map((member) => page.members[member]),
       marker: {
-        symbol: symbolOf(mark.event), size: many ? 6 : 9, color: colourOf(mark.group), opacity: many ? 0.75 : 1,
-        line: { color: css("--paper"), width: 1 },
+        symbol: symbolOf(page.events[mark.event]), size: many ? 6 : 9, color: colourOf(mark.group), opacity: many ? 0.8 : 1,
+        line: { color: css("--ink"), width: many ? 0.5 : 1.2 },
       },
-      hovertemplate: `%{text}<br>${mark.event} at step %{customdata:,}<extra></extra>`,
+      hovertemplate: `%{text}<br>${page.events[mark.event]} at step %{customdata:,}<extra></extra>`,
     };
   }
 
-  function curvesFigure(data) {
-    const seen = (make) => (part) => ({ ...make(part), visible: isShown(part.group) });
-    const traces = [...data.curves.map(seen(curveTrace)), ...data.medians.map(seen(medianTrace)), ...data.marks.map(seen(markTrace))];
-    return { traces, layout: layout({ xaxis: stepAxis(), yaxis: valueAxis(data) }) };
+  // A panel with one split says which beside its name and draws it solid; with two, train is dashed.
+  function curvesFigure(data, panel) {
+    const alone = new Set(data.curves.map(({ split }) => split)).size < 2;
+    const dashOf = (split) => (alone ? "solid" : split in DASHES ? DASHES[split] : "dot");
+    const shown = (trace, part) => ({ ...trace, visible: isShown(part.group) });
+    const traces = [
+      ...data.curves.map((curve) => shown(curveTrace(curve, dashOf(curve.split)), curve)),
+      ...data.medians.map((median) => shown(medianTrace(median, dashOf(median.split)), median)),
+      ...data.marks.filter(({ event }) => !state.hiddenEvents.has(event)).map((mark) => shown(markTrace(mark), mark)),
+    ];
+    return { traces, layout: layout({ xaxis: stepAxis(state.range || fullRange), yaxis: valueAxis(data, panel.values) }) };
   }
 
-  // Members of an arm are spread a little around its line, in their order, so that none hides another.
-  function eventTrace(row, lines_, censored) {
-    const pick = row.censored.map((flag, i) => [flag, i]).filter(([flag]) => flag === censored).map(([, i]) => i);
+  // Members of an arm are spread around its line, in their order, so that none hides another.
+  function eventTrace(row, height, end) {
+    const pick = [...row.ends.keys()].filter((i) => row.ends[i] === end);
     const share = (i) => (row.members.length > 1 ? i / (row.members.length - 1) - 0.5 : 0);
-    const colour = colourOf(row.group);
+    const color = colourOf(row.group), what = { happened: "at", censored: "not by", diverged: "not before it diverged at" };
+    const line = { color: css("--ink"), width: 0.7 };
     return {
       type: "scatter", mode: "markers", x: pick.map((i) => position(row.steps[i])),
-      y: pick.map((i) => lines_ - 1 - row.group + 0.4 * share(i)), customdata: pick.map((i) => row.steps[i]),
+      y: pick.map((i) => height + 0.66 * share(i)), customdata: pick.map((i) => row.steps[i]),
       text: pick.map((i) => page.members[row.members[i]]), visible: isShown(row.group) && pick.length > 0,
-      marker: censored
-        ? { symbol: "triangle-right-open", size: 8, color: colour, opacity: 0.8 }
-        : { symbol: symbolOf(row.event), size: 9, color: colour, opacity: 0.85, line: { color: css("--paper"), width: 0.8 } },
-      hovertemplate: `%{text}<br>${censored ? `not ${row.event} by` : `${row.event} at`} step %{customdata:,}<extra></extra>`,
+      marker: {
+        happened: { symbol: symbolOf(page.events[row.event]), size: 8, color, opacity: 0.9, line },
+        censored: { symbol: "triangle-right-open", size: 8, color, line: { width: 1.4 } },
+        diverged: { symbol: "x-thin", size: 7, line: { color, width: 1.8 } },
+      }[end],
+      hovertemplate: `%{text}<br>${page.events[row.event]}: ${what[end]} step %{customdata:,}<extra></extra>`,
     };
   }
 
-  function eventsFigure(data) {
-    const count = data.groups.length;
-    const traces = data.rows.flatMap((row) => [eventTrace(row, count, false), eventTrace(row, count, true)]);
+  function eventsFigure(data, panel) {
+    const count = data.groups.length, heights = data.groups.map((_, i) => count - 1 - i);
+    const traces = data.rows.flatMap((row) => ["happened", "censored", "diverged"].map((end) => eventTrace(row, heights[row.group], end)));
     const yaxis = {
-      ...lines(), range: [-0.6, count - 0.4], tickmode: "array", tickvals: data.groups.map((_, i) => count - 1 - i),
-      ticktext: data.groups, ticks: "", fixedrange: true,
+      ...lines(), range: [-0.6, count - 0.4], tickmode: "array", tickvals: heights, ticktext: data.groups, ticks: "",
+      fixedrange: true,
     };
-    return { traces, layout: layout({ xaxis: stepAxis(), yaxis }) };
+    const range = panel.range || rangeOf(data.rows.flatMap((row) => row.steps).map(position));
+    return { traces, layout: layout({ xaxis: stepAxis(range, true), yaxis }) };
   }
 
   // ---- drawing --------------------------------------------------------------------------------------------------
@@ -208,12 +227,17 @@
   function draw(panel) {
     const { plot, kind } = panel;
     if (!panel.data) panel.data = JSON.parse(panel.source.textContent);
-    if (kind === "events") plot.style.height = `${Math.min(90 + 44 * panel.data.groups.length, 560)}px`;
-    const { traces, layout } = figures[kind](panel.data);
+    if (kind === "events") plot.style.height = `${eventsHeight(panel.data)}px`;
+    const { traces, layout } = figures[kind](panel.data, panel);
     Plotly.react(plot, traces, layout, CONFIG);
-    if (!panel.drawn) plot.on("plotly_relayout", (change) => linkSteps(panel, change));
+    if (!panel.drawn) plot.on("plotly_relayout", (change) => follow(panel, change));
     panel.drawn = true;
     panel.stale = false;
+  }
+
+  function eventsHeight({ groups }) {
+    const row = Math.min(24 + 4 * Math.max(...page.sizes), 84);
+    return Math.min(70 + row * groups.length, Math.max(580, 70 + 26 * groups.length));
   }
 
   const inView = (panel) => {
@@ -228,12 +252,15 @@
     }
   }
 
-  function linkSteps(panel, change) {
-    const low = change["xaxis.range[0]"], high = change["xaxis.range[1]"];
-    if (change["xaxis.autorange"]) state.range = null;
-    else if (low !== undefined) state.range = [low, high];
-    else return;
-    redrawAll();
+  // What the reader zooms to: steps are shared by all curves, values and the figure of events are each their own.
+  function follow(panel, change) {
+    const zoomed = (axis) => (change[`${axis}.autorange`] ? null : [change[`${axis}.range[0]`], change[`${axis}.range[1]`]]);
+    const touched = (axis) => Object.keys(change).some((key) => key.startsWith(`${axis}.`));
+    if (touched("yaxis")) panel.values = zoomed("yaxis");
+    if (touched("xaxis") && panel.kind === "curves") state.range = zoomed("xaxis");
+    else if (touched("xaxis")) panel.range = zoomed("xaxis");
+    if (touched("xaxis") && panel.kind === "curves") redrawAll();
+    else if (touched("xaxis") || touched("yaxis")) draw(panel);
   }
 
   function drawForPaper() {
@@ -250,21 +277,21 @@
   window.addEventListener("beforeprint", () => {
     drawForPaper();
     fit((panel) => {
-      const [width, height] = panel.kind === "events" ? [690, panel.plot.offsetHeight] : [330, 215];
-      panel.plot.style.width = `${width}px`;
+      const [width, height] = panel.kind === "events" ? [690, Math.min(panel.plot.offsetHeight, 420)] : [330, 215];
+      Object.assign(panel.plot.style, { width: `${width}px`, height: `${height}px` });
       Plotly.relayout(panel.plot, { width, height, "font.size": 10, "margin.b": 34 });
     });
   });
   window.addEventListener("afterprint", () => {
-    fit((panel) => { panel.plot.style.width = ""; });
+    fit((panel) => Object.assign(panel.plot.style, { width: "", height: "" }));
     setTheme(root.dataset.before || "light");
     for (const panel of state.panels.values()) if (panel.drawn) Plotly.Plots.resize(panel.plot);
   });
 
   // ---- what the reader can do -----------------------------------------------------------------------------------
 
-  function toggleEntry(button) {
-    const entry = Number(button.dataset.entry), shown = state.hidden.delete(entry) || !state.hidden.add(entry);
+  function toggle(button, hidden, key) {
+    const shown = hidden.delete(key) || !hidden.add(key);
     button.setAttribute("aria-pressed", String(shown));
     redrawAll();
   }
@@ -273,7 +300,7 @@
     state.colouring = number;
     state.hidden.clear();
     for (const part of document.querySelectorAll("[data-colouring]")) part.hidden = Number(part.dataset.colouring) !== number;
-    for (const button of document.querySelectorAll("button.entry")) button.setAttribute("aria-pressed", "true");
+    for (const button of document.querySelectorAll("button[data-entry]")) button.setAttribute("aria-pressed", "true");
     paintSwatches();
     redrawAll();
   }
@@ -319,6 +346,9 @@
   document.getElementById("theme").addEventListener("click", () => setTheme(theme() === "dark" ? "light" : "dark"));
   document.getElementById("print").addEventListener("click", () => window.print());
   document.getElementById("colour-by")?.addEventListener("change", (event) => colourBy(Number(event.target.value)));
-  for (const button of document.querySelectorAll("button.entry")) button.addEventListener("click", () => toggleEntry(button));
+  for (const button of document.querySelectorAll("button[data-entry]"))
+    button.addEventListener("click", () => toggle(button, state.hidden, Number(button.dataset.entry)));
+  for (const button of document.querySelectorAll("button[data-event]"))
+    button.addEventListener("click", () => toggle(button, state.hiddenEvents, Number(button.dataset.event)));
   for (const header of document.querySelectorAll(".sortable th")) header.querySelector("button").addEventListener("click", () => sortBy(header));
 })();

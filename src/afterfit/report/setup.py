@@ -1,0 +1,61 @@
+"""What was run and with what, as tables that people read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+Row = tuple[str, str, str]
+
+
+def setup_tables(meta: dict[str, Any]) -> Iterator[tuple[str, list[Row]]]:
+    """Tables of (name, value, note): the experiment by its parts, then rules, environment and versions."""
+    yield from _experiment(meta)
+    for key, title in (("rules", "rules of the events"), ("environment", "environment")):
+        rows = [(name, _value(value), "") for name, value in _flat(meta.get(key) or {})]
+        if rows:
+            yield title, rows
+    versions = [(name, _value(value), "") for name, value in _flat(meta.get("versions") or {})]
+    made = (("code version", meta.get("code_version")), ("created", meta.get("created")))
+    versions += [(name, str(value), "") for name, value in made if value]
+    if versions:
+        yield "versions", versions
+
+
+def _experiment(meta: dict[str, Any]) -> Iterator[tuple[str, list[Row]]]:
+    """Loose fields and seeds first, then one table a part; a varied field shows the values that it took."""
+    experiment = meta.get("experiment") or {}
+    varied = {str(name): values for name, values in (meta.get("vary") or {}).items()}
+    parts = {name: value for name, value in experiment.items() if isinstance(value, dict) and value}
+    loose = {name: value for name, value in experiment.items() if name not in parts}
+    rows = [_setting("", name, value, varied) for name, value in loose.items()]
+    rows += [("seeds", _value(meta["seeds"]), "")] if "seeds" in meta else []
+    if rows:
+        yield "experiment", rows
+    for part, fields in parts.items():
+        yield part.replace("_", " "), [_setting(f"{part}.", name, value, varied) for name, value in _flat(fields)]
+
+
+def _setting(prefix: str, key: str, value: Any, varied: dict[str, Any]) -> Row:
+    values = varied.get(prefix + key)
+    return (key, _value(value), "") if values is None else (key, _value(values), "varied")
+
+
+def _flat(part: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The leaves of a nested dict, by their dotted names."""
+    for key, value in part.items() if isinstance(part, dict) else [("", part)]:
+        name = f"{prefix}.{key}" if prefix else str(key)
+        if isinstance(value, dict) and value:
+            yield from _flat(value, name)
+        else:
+            yield name, value
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(_value(item) for item in value) or "none"
+    if isinstance(value, dict):
+        return "; ".join(f"{key} = {_value(item)}" for key, item in value.items()) or "none"
+    if value is None:
+        return "none"
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
