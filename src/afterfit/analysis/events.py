@@ -6,7 +6,7 @@ both ends, so that nothing downstream has to pretend to know more.
 """
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -74,8 +74,8 @@ def table(observations: "xarray.Dataset", rules: Mapping[str, Rule]) -> "pandas.
         One row a member, indexed by `member`: seed, the varied fields, status; then for every rule
 
         - `NAME`: the step at which it was first seen (Int64), missing when it was not;
-        - `NAME_after`: the last observed step before: it happened in (NAME_after, NAME]. Missing when it was seen at the
-          very first observation. When it was not seen, the last observed step: it happened after that, if ever;
+        - `NAME_after`: the last observed step before it, so that it happened in (NAME_after, NAME]; missing when it was
+          seen at the very first observation. When it was not seen, the last observed step: it comes later, if ever;
         - `NAME_censored`: whether it was not seen.
 
     Raises:
@@ -84,15 +84,17 @@ def table(observations: "xarray.Dataset", rules: Mapping[str, Rule]) -> "pandas.
     """
     import pandas as pd
 
-    columns = _labels(observations)
+    columns: dict[str, Any] = _labels(observations)
     found = {name: [] for name in rules}
     for record in _records(observations):
         for name, rule in rules.items():
             found[name].append(_event(name, rule, record))
     for name, events in found.items():
-        new = {name: [event for event, _ in events], f"{name}_after": [after for _, after in events]}
-        new = {key: pd.array(steps, dtype="Int64") for key, steps in new.items()}
-        new[f"{name}_censored"] = np.array([event is None for event, _ in events], dtype=bool)
+        new = {
+            name: pd.array([event for event, _ in events], dtype="Int64"),
+            f"{name}_after": pd.array([after for _, after in events], dtype="Int64"),
+            f"{name}_censored": np.array([event is None for event, _ in events], dtype=bool),
+        }
         taken = set(new) & {*columns, "member"}
         if taken:
             raise ValueError(f"rule {name!r} needs a column {min(taken)!r}, which is there already; rename the rule")

@@ -45,9 +45,9 @@ class LogEntry(NamedTuple):
 
 
 def to_json(value: Any, what: str) -> str:
-    """`value` as canonical JSON (sorted keys; NaN and infinities as Python writes them)."""
+    """`value` as compact JSON, keys in their order; NaN and infinities as Python writes them."""
     try:
-        return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=_plain)
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_plain)
     except (TypeError, ValueError) as error:
         raise StoreError(f"{what} cannot be stored as JSON: {error}") from error
 
@@ -62,7 +62,7 @@ def _plain(value: Any) -> Any:
 
 
 def member_json(record: MemberRecord) -> str:
-    """The whole record as canonical JSON."""
+    """The whole record as JSON."""
     return to_json(asdict(record), f"member {record.member}")
 
 
