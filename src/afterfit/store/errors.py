@@ -40,8 +40,10 @@ class DamageWarning(UserWarning):
     """Part of a run was read and the rest is damaged."""
 
 
-def is_damage(error: sqlite3.Error) -> bool:
+def is_damage(error: Exception) -> bool:
     """Whether SQLite says that the file itself is broken (rather than missing, locked or full)."""
+    if not isinstance(error, sqlite3.Error):  # text that cannot be decoded, even that of SQLite's own message
+        return isinstance(error, ValueError | TypeError)
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:  # raised by the Python module: a value that is no longer what its column declares
         return not isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError)

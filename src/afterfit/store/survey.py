@@ -18,6 +18,7 @@ from .table import Table, checked, joined
 
 DATABASE = "runs.sqlite"
 _UNREADABLE = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
+_UNREAD = (sqlite3.Error, ValueError, TypeError)  # what reading a damaged database may raise
 _Read = TypeVar("_Read")
 
 
@@ -142,10 +143,10 @@ def _through_sqlite(source: Path, faults: list[str]) -> tuple:
     try:
         with _opened(source) as connection:
             return _all_of(connection, faults)
-    except sqlite3.Error as error:
+    except _UNREAD as error:
         if not is_damage(error):
             raise
-        faults.append(str(error))
+        faults.append(_one_line(error))
         return None, None, [], _empty(())
 
 
@@ -153,10 +154,10 @@ def _all_of(connection: sqlite3.Connection, faults: list[str]) -> tuple:
     def attempt(get: Callable[[sqlite3.Connection], _Read]) -> _Read | None:
         try:
             return get(connection)
-        except (sqlite3.Error, ValueError, TypeError) as error:
-            if isinstance(error, sqlite3.Error) and not is_damage(error):
+        except _UNREAD as error:
+            if not is_damage(error):
                 raise
-            faults.append(" ".join(str(error).split()))
+            faults.append(_one_line(error))
             return None
 
     connection.execute("BEGIN")  # one moment of the run, whatever a writer adds meanwhile
@@ -166,8 +167,12 @@ def _all_of(connection: sqlite3.Connection, faults: list[str]) -> tuple:
     table = _rows(connection, measures, faults) if measures or not faults else _empty(measures)
     if not faults:
         complaint = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        faults += [] if complaint == "ok" else [" ".join(complaint.split())]
+        faults += [] if complaint == "ok" else [_one_line(complaint)]
     return meta, members, log, table
+
+
+def _one_line(said: object) -> str:
+    return "text cannot be decoded" if isinstance(said, UnicodeError) else " ".join(str(said).split())
 
 
 def _rows(connection: sqlite3.Connection, measures: tuple[str, ...], faults: list[str]) -> Table:
@@ -179,10 +184,10 @@ def _rows(connection: sqlite3.Connection, measures: tuple[str, ...], faults: lis
             met += len(rows)
             table, wrong = checked(measures, rows)
             parts, bad = [*parts, table], bad + wrong
-    except sqlite3.Error as error:
+    except _UNREAD as error:
         if not is_damage(error):
             raise
-        faults.append(str(error))
+        faults.append(_one_line(error))
     table = joined(*parts)
     if bad:
         faults.append(f"the checksums of {bad:,} rows do not hold")
@@ -233,7 +238,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA query_only=1")
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # opens the file, or says why not
-    except sqlite3.Error:
+    except BaseException:
         connection.close()
         raise
     return connection

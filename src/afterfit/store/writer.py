@@ -51,7 +51,7 @@ class RunStore:
                 self.meta = schema.get_meta(self._connection)
                 self.members = schema.get_members(self._connection)
                 self.measures = schema.get_measures(self._connection)
-            except sqlite3.Error:
+            except BaseException:
                 self._connection.close()
                 raise
 
