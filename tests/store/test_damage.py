@@ -62,6 +62,7 @@ DAMAGES = {
     "cut to two thirds": lambda folder: keep(2 / 3),
     "cut within a page": lambda folder: keep(0.9001),
     "header zeroed": lambda folder: zero(1),
+    "the header forbids writing": lambda folder: flip(18, 2),
     "a value flipped": lambda folder: flip(PAGE * (pages(folder, "leaf")[5] - 1) + PAGE - 100, 3),
     "the number of cells lowered": lambda folder: flip(PAGE * (pages(folder, "leaf")[2] - 1) + 4, 0),
     "a random page": lambda folder: lambda data: data.__setitem__(slice(8 * PAGE, 9 * PAGE), b"\xa5" * PAGE),

@@ -76,18 +76,21 @@ def test_a_second_writer_in_the_same_process_is_refused_until_the_first_closes(t
     RunStore.resume(tmp_path).close()
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_child_that_lives_on_does_not_keep_the_folder(tmp_path, members):
     run = RunStore.create(tmp_path, meta={}, members=members(1))
-    ready, done = os.pipe()
+    (wait, done), (started, say) = os.pipe(), os.pipe()
     child = os.fork()
     if child == 0:
         os.close(done)
-        os.read(ready, 1)
+        os.write(say, b".")
+        os.read(wait, 1)
         os._exit(0)
-    os.close(ready)
+    os.read(started, 1)
     run.close()
     RunStore.resume(tmp_path).close()
-    os.close(done)
+    for end in (wait, done, started, say):
+        os.close(end)
     assert os.waitpid(child, 0)[1] == 0
 
 

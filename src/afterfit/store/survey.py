@@ -140,6 +140,9 @@ def _through_sqlite(source: Path, faults: list[str]) -> tuple:
     if not source.exists():
         faults.append("it is missing")
         return None, None, [], _empty(())
+    with source.open("rb") as file:
+        if file.read(20)[18:] not in (b"\1\1", b"\2\2"):  # SQLite would read it, and refuse to write
+            faults.append("its header is not that of a run")
     try:
         with _opened(source) as connection:
             return _all_of(connection, faults)
