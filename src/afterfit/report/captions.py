@@ -14,6 +14,7 @@ FAMILIES = (FIT, COLLAPSE, SPECTRUM, FLATNESS, INFORMATION, NORMS, OTHER)
 DIMENSIONLESS = "dimensionless"
 SQUARED_FEATURES = "squared units of the features"
 NATS = "nats"
+LOSS = "units of the loss (nats for cross-entropy)"
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,19 @@ KNOWN: dict[str, Caption] = {
         "Loss",
         FIT,
         "The loss that training minimises, evaluated on each split.",
-        unit="units of the loss (nats for cross-entropy)",
+        unit=LOSS,
+    ),
+    "cross_entropy": Caption("Cross-entropy", FIT, "Mean negative log-probability of the right class.", unit=NATS),
+    "squared_error": Caption(
+        "Squared error",
+        FIT,
+        "Mean over samples of the squared distance between outputs and one-hot labels.",
+    ),
+    "nearest_class_mean_accuracy": Caption(
+        "Accuracy of the nearest class mean",
+        FIT,
+        "Share of the samples of a split that lie nearest to the mean of their own class.",
+        limits=(0.0, 1.0),
     ),
     "error_bound": Caption(
         "Error bound",
@@ -87,8 +100,8 @@ KNOWN: dict[str, Caption] = {
     "nc3": Caption(
         "NC3",
         COLLAPSE,
-        "Distance between the normalised head weights and the normalised, centred class means; 0 when they are dual "
-        "to each other.",
+        "Squared distance between the normalised head weights and the normalised, centred class means; 0 when they "
+        "are dual to each other, 4 when opposite.",
         PAPYAN,
     ),
     "nc4": Caption(
@@ -132,7 +145,8 @@ KNOWN: dict[str, Caption] = {
     "effective_rank": Caption(
         "Effective rank",
         SPECTRUM,
-        "Exponential of the entropy of the normalised spectrum of the features: the number of directions in use.",
+        "Exponential of the entropy of the normalised singular values of the features: the number of directions in "
+        "use.",
         "Roy & Vetterli 2007",
         unit="directions",
     ),
@@ -165,6 +179,7 @@ KNOWN: dict[str, Caption] = {
         "κ: trace of the loss Hessian of the head weighted by products of its weights, unchanged when layers are "
         "rescaled without changing the function; small is flat.",
         PETZKA,
+        unit=LOSS,
     ),
     "relative_flatness_bound": Caption(
         "Bound on relative flatness",
@@ -172,6 +187,7 @@ KNOWN: dict[str, Caption] = {
         "‖W‖² (1 − ‖p‖²) ‖φ‖² averaged over samples, as published; unlike κ it moves when one vector is added to every "
         "row of W, which leaves the network the same.",
         HAN,
+        unit=LOSS,
     ),
     "hessian_trace": Caption(
         "Trace of the Hessian",

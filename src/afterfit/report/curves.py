@@ -22,6 +22,7 @@ MOST_POINTS = 300
 MOST_SEEDS_IN_COLOUR = 7
 FEWEST_FOR_MEDIAN = 4
 ZERO_GAP = 10**0.5
+LARGEST = 1e38  # what diverged beyond this is off every scale, and off float32
 
 
 @dataclass(frozen=True)
@@ -211,7 +212,7 @@ def scale_of(run: Run, panel: Panel) -> Scale | None:
     shown = next((part for part in (stacked[:, calm], stacked) if np.isfinite(part).any()), None)
     if shown is None:
         return None
-    shown = shown[np.isfinite(shown)]
+    shown = np.clip(shown[np.isfinite(shown)], -LARGEST, LARGEST)
     if panel.caption.limits:
         return _padded(min(panel.caption.limits[0], shown.min()), max(panel.caption.limits[1], shown.max()), 0.03)
     positive = shown[shown > 0]

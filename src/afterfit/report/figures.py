@@ -13,7 +13,7 @@ import pandas as pd
 import xarray as xr
 
 from .curves import FEWEST_FOR_MEDIAN, Panel, Run, kept, marks_of, median_curve, read, scale_of, split_of_event
-from .wording import spelled
+from .wording import short_step, spelled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,6 +33,7 @@ STYLE: dict[Any, Any] = {
     "grid.linewidth": 0.6,
     "legend.frameon": False,
     "legend.fontsize": 7.5,
+    "legend.title_fontsize": 7.5,
     "svg.fonttype": "none",
     "svg.hashsalt": "afterfit",
     "pdf.fonttype": 42,
@@ -42,7 +43,7 @@ DASHES = {"train": (0, (3, 1.5)), "test": "solid"}
 MARKERS = {"memorised": "^", "generalised": "o"}
 OTHER_MARKERS = ("D", "s", "P", "*")
 UNDATED = {"svg": {"Date": None}, "pdf": {"CreationDate": None, "ModDate": None}}
-COLUMN, PANEL, HEIGHT, LEGEND_LINE = 3.5, 2.5, 2.1, 0.2  # inches
+PANEL, LEGEND, HEIGHT, LEGEND_LINE = 2.5, 1.0, 2.1, 0.17  # inches: a single panel with its legend fits one column
 OVERVIEW = ("accuracy", "loss", "nc1", "rnc1", "spectral_entropy", "relative_flatness", "weight_norm")
 
 
@@ -91,22 +92,21 @@ def _file_name(measure: str) -> str:
 
 
 def _figure(run: Run, panels: Sequence[Panel]) -> Figure:
-    """Panels in up to three columns, one legend above them all."""
+    """Panels in up to three columns, and one legend for all of them on the right."""
     from matplotlib.figure import Figure
 
     columns = min(len(panels), 3)
     rows = -(-len(panels) // columns)
     handles, titles = _legend(run, panels)
-    width = COLUMN if columns == 1 else PANEL * columns
-    per_line = max(int(width / 1.15), 2)
-    legend_height = LEGEND_LINE * (-(-len(handles) // per_line)) + 0.1
-    figure = Figure(figsize=(width, HEIGHT * rows + legend_height), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).flat
+    height = max(HEIGHT * rows, LEGEND_LINE * (len(handles) + 2))
+    figure = Figure(figsize=(PANEL * columns + LEGEND, height), layout="constrained")
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for ax, panel in zip(axes, panels, strict=False):
         _draw(run, ax, panel)
-    for ax in list(axes)[len(panels) :]:
+    for ax in axes[len(panels) :]:
         ax.set_axis_off()
-    figure.legend(handles, titles, loc="outside upper left", ncols=per_line, handlelength=2.2, columnspacing=1.2)
+    title = run.colourings[0].label
+    figure.legend(handles, titles, loc="outside right upper", title=title, handlelength=1.8, alignment="left")
     return figure
 
 
@@ -174,13 +174,12 @@ def _step_axis(run: Run, ax: Axes) -> None:
     ends = run.positions(run.steps[[0, -1]]) if run.steps.size else np.array([1.0, 10.0])
     pad = (ends[1] / ends[0]) ** 0.03 if ends[1] > ends[0] else 1.5
     ax.set_xlim(ends[0] / pad, ends[1] * pad)
-    first = run.steps[run.steps > 0].min(initial=1)
+    first = min((step for step in run.steps if step > 0), default=1)
     decades = [10.0**power for power in range(int(np.ceil(np.log10(first))), int(np.log10(max(ends[1], 1))) + 1)]
     ticks = ([run.zero] if (run.steps == 0).any() else []) + decades
     ax.xaxis.set_major_locator(FixedLocator(ticks))
     ax.xaxis.set_minor_locator(NullLocator())
-    power = FuncFormatter(lambda x, _: "0" if x < first * 0.99 else f"$10^{{{round(np.log10(x))}}}$")
-    ax.xaxis.set_major_formatter(power)
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: "0" if x < first * 0.99 else short_step(x)))
     ax.set_xlabel("step")
 
 
@@ -199,8 +198,7 @@ def _legend(run: Run, panels: Sequence[Panel]) -> tuple[list[Any], list[str]]:
     """Values of the varied field, splits, median and events, each only where it is drawn."""
     from matplotlib.lines import Line2D
 
-    label, entries = run.colourings[0].label, run.colourings[0].entries
-    parts = [(Line2D([], [], color=c.light, lw=2.2), f"{label} {name}".strip()) for name, c in entries]
+    parts = [(Line2D([], [], color=c.light, lw=2.2), name) for name, c in run.colourings[0].entries]
     both = {name for panel in panels if len(panel.splits) > 1 for name, _ in panel.splits}
     parts += [(Line2D([], [], color=INK, lw=1, ls=DASHES.get(name, "dotted")), name) for name in _ordered(both)]
     if any(len(group.members) >= FEWEST_FOR_MEDIAN for group in run.groups):

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from . import wording
-from .curves import Group, Panel, Run, kept, marks_of, median_curve, scale_of, split_of_event
+from .curves import LARGEST, Group, Panel, Run, kept, marks_of, median_curve, scale_of, split_of_event
 from .members import Member
 
 
@@ -75,8 +75,7 @@ def panel_payload(run: Run, panel: Panel) -> dict[str, Any] | None:
 
 
 def _float32(values: np.ndarray) -> np.ndarray:
-    limit = float(np.finfo(np.float32).max)
-    return np.clip(values, -limit, limit).astype(np.float32)
+    return np.clip(values, -LARGEST, LARGEST).astype(np.float32)
 
 
 def _index_kind(run: Run) -> str:

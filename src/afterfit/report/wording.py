@@ -27,6 +27,14 @@ def seed_text(seed: Any) -> str:
     return str(int(seed)) if isinstance(seed, int | float) and float(seed).is_integer() else str(seed)
 
 
+def short_step(step: float) -> str:
+    """`500`, `10k`, `2M`: a step as it stands at an axis."""
+    for size, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if step >= size:
+            return f"{step / size:.4g}{suffix}"
+    return f"{step:.4g}"
+
+
 def accuracy_text(value: float | None) -> str:
     """Three decimals, never rounded up to 1: an accuracy of .9996 is not 1."""
     if value is None or math.isnan(value):
