@@ -159,6 +159,17 @@ def test_what_the_run_was_comes_back_from_the_second_copy(tmp_path, fill, meta, 
     assert rows_of(tmp_path) == whole
 
 
+def test_rows_of_a_member_whose_record_is_gone_from_both_copies_are_not_read(tmp_path, fill, execute, refused):
+    fill(tmp_path)
+    execute(tmp_path, "DELETE FROM members WHERE member = 1")
+    (tmp_path / "run.json").unlink()
+    with refused(StoreDamaged, "100 rows are of members that are gone", "300 rows are good"):
+        read(tmp_path)
+    with RunStore.resume(tmp_path) as run:
+        assert [record.member for record in run.members] == [0, 2, 3]
+    assert dict(read(tmp_path).observations.sizes) == {"member": 3, "step": 100}
+
+
 def test_a_database_that_is_gone_is_made_again_from_the_second_copy(tmp_path, fill, members, refused):
     fill(tmp_path)
     (tmp_path / "runs.sqlite").unlink()

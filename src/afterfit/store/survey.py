@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from . import manifest, schema
 from .errors import NotARun, StoreDamaged, explained, is_damage
 from .manifest import Manifest
@@ -77,6 +79,8 @@ def survey(folder: Path) -> Survey:
     meta, members = _completed(meta, members, copy, faults)
     if faults:
         table = _through_pages(source, frames, table, copy)
+    if members is not None:
+        table = _of_members(table, members, faults)
     return Survey(meta, members, log, table, tuple(faults), source, copy)
 
 
@@ -91,6 +95,15 @@ def _completed(meta, members, copy: Manifest | None, faults: list[str]) -> tuple
         faults.append("members are gone")
         members = None
     return copy.meta if meta is None else meta, copy.members if members is None else members
+
+
+def _of_members(table: Table, members: list[MemberRecord], faults: list[str]) -> Table:
+    """The rows of members that are known: without its record a row says nothing."""
+    known = np.isin(table.member, [record.member for record in members])
+    if known.all():
+        return table
+    faults.append(f"{np.sum(~known):,} rows are of members that are gone")
+    return Table(table.measures, table.member[known], table.step[known], table.values[known])
 
 
 def _source(folder: Path) -> Path:
