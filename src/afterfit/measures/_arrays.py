@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
-from array_api_compat import array_namespace, device, is_array_api_obj, is_jax_namespace
+from array_api_compat import array_namespace, device, is_array_api_obj, is_jax_namespace, is_numpy_namespace
 
 # An array of NumPy, PyTorch or JAX. Shapes are told in docstrings, as (N, d): N samples of d features, K classes.
 Array: TypeAlias = Any
@@ -28,6 +28,8 @@ def as_real(*arrays: Array) -> tuple[Any, ...]:
 
 
 def _widened(xp: Any, array: Array) -> Array:
+    if is_numpy_namespace(xp) and array.dtype.kind == "V":  # bfloat16, as JAX hands it to NumPy, which cannot name it
+        return array.astype(xp.float32)
     if xp.isdtype(array.dtype, "complex floating"):
         raise ValueError(f"measures take real arrays, not {array.dtype}")
     if xp.isdtype(array.dtype, ("bool", "integral")):
@@ -47,44 +49,59 @@ def as_matrix(name: str, *arrays: Array) -> tuple[Any, ...]:
     return as_real(*arrays)
 
 
-def as_labels(xp: Any, labels: Any, like: Array, name: str) -> Array:
-    """The labels as integers of the namespace, one a row of `like`, on its device."""
-    if not _belongs_to(xp, labels):
+def known_labels(xp: Any, labels: Any, like: Array, name: str) -> Array:
+    """The labels, one a row of `like`: of the namespace, but of NumPy for JAX unless they are traced.
+
+    Within jit, JAX traces every operation, even one on labels that are known, and could then not look at their values.
+    """
+    if is_jax_namespace(xp):
+        labels = _untraced(labels)
+    elif not _belongs_to(xp, labels):  # a list, or NumPy labels of PyTorch features
         labels = xp.asarray(labels, device=_device(xp, like))
     if tuple(labels.shape) != (like.shape[0],):
         raise ValueError(f"one label a sample: {name} have shape {tuple(like.shape)}, labels {tuple(labels.shape)}")
     if not xp.isdtype(labels.dtype, ("integral", "bool")):
         raise ValueError(f"labels must be integers, not {labels.dtype}")
-    return xp.astype(labels, arange(xp, 1, like).dtype, copy=False)
+    return labels
 
 
 def _belongs_to(xp: Any, array: Any) -> bool:
     return bool(is_array_api_obj(array)) and array_namespace(array) is xp
 
 
-def compacted(xp: Any, labels: Array) -> tuple[Array, int]:
+def _untraced(labels: Any) -> Array:
+    try:
+        return np.asarray(labels)
+    except TypeError:  # how JAX refuses to look into a traced array
+        return labels
+
+
+def as_index(xp: Any, labels: Array, like: Array) -> Array:
+    """The labels as the integers with which arrays of the namespace are indexed."""
+    dtype = arange(xp, 1, like).dtype
+    return xp.asarray(labels, dtype=dtype) if is_jax_namespace(xp) else xp.astype(labels, dtype, copy=False)
+
+
+def compacted(labels: Array) -> tuple[Array, int]:
     """The labels renumbered 0, 1, … in the order of their values, and how many there are."""
     try:
-        if is_jax_namespace(xp):  # within jit, jnp.unique would be traced even for labels that are known
-            values, inverse = np.unique(np.asarray(labels), return_inverse=True)
-        else:
-            values, inverse = xp.unique_inverse(labels)
+        found = array_namespace(labels).unique_inverse(labels)
     except (TypeError, RuntimeError):  # how JAX and PyTorch refuse to look into traced values
         raise ValueError("the labels are not known while jit or vmap traces them: pass num_classes") from None
-    return xp.asarray(inverse), int(values.shape[0])
+    return found.inverse_indices, int(found.values.shape[0])
 
 
-def require_range(xp: Any, labels: Array, num_classes: int) -> None:
+def require_range(labels: Array, num_classes: int) -> None:
     """Refuse labels outside [0, num_classes), as far as their values are known here."""
-    if within(xp, labels, num_classes) is False:
-        low, high = int(xp.min(labels)), int(xp.max(labels))
-        raise ValueError(f"labels must lie in [0, {num_classes}) for {num_classes} classes, got {low} to {high}")
+    if within(labels, num_classes) is False:
+        came = f"{int(labels.min())} to {int(labels.max())}"
+        raise ValueError(f"labels must lie in [0, {num_classes}) for {num_classes} classes, got {came}")
 
 
-def within(xp: Any, labels: Array, num_classes: int) -> bool | None:
+def within(labels: Array, num_classes: int) -> bool | None:
     """Whether all labels lie in [0, num_classes), or None while they are traced."""
     try:
-        return bool(xp.all((labels >= 0) & (labels < num_classes)))
+        return bool(((labels >= 0) & (labels < num_classes)).all())
     except (TypeError, RuntimeError):  # a traced value has no truth yet
         return None
 

@@ -15,11 +15,12 @@ from typing import Any, NamedTuple
 from afterfit.measures._arrays import (
     Array,
     arange,
-    as_labels,
+    as_index,
     as_matrix,
     compacted,
     constant,
     diagonal,
+    known_labels,
     product,
     require_range,
     squared_norms,
@@ -93,9 +94,9 @@ def class_statistics(features: Array, labels: Array, num_classes: int | None) ->
 def labelled(features: Array, labels: Array, num_classes: int | None) -> tuple[Any, Array, Array, int]:
     """Namespace, real features (N, d), labels in [0, K), and K: `num_classes`, or how many classes occur."""
     xp, features = as_matrix("features", features)
-    labels = as_labels(xp, labels, features, "features")
+    labels = known_labels(xp, labels, features, "features")
     if num_classes is None:
-        labels, num_classes = compacted(xp, labels)
+        labels, num_classes = compacted(labels)
     else:
-        require_range(xp, labels, num_classes)
-    return xp, features, labels, num_classes
+        require_range(labels, num_classes)
+    return xp, features, as_index(xp, labels, features), num_classes

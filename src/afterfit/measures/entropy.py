@@ -112,4 +112,4 @@ def _gram(xp: Any, features: Array) -> Array:
 def _entropy(xp: Any, weights: Array) -> Array:
     """−Σ p log p of weights ≥ 0 brought to sum one; 0 if all are zero. Zeros add nothing, nor to the gradient."""
     shares = ratio(xp, weights, xp.sum(weights), zero_by_zero=0.0)
-    return -xp.sum(shares * xp.log(xp.where(shares > 0, shares, 1.0)))
+    return 0.0 - xp.sum(shares * xp.log(xp.where(shares > 0, shares, 1.0)))  # a plain minus would give -0.0

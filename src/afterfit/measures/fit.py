@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from afterfit.measures._arrays import Array, arange, as_labels, as_matrix, require_range, scalar, squared_norms
+from afterfit.measures._arrays import (
+    Array,
+    arange,
+    as_index,
+    as_matrix,
+    known_labels,
+    require_range,
+    scalar,
+    squared_norms,
+)
 from afterfit.measures._head import other_weights
 
 
@@ -81,11 +90,12 @@ def squared_error(logits: Array, labels: Array, *, num_classes: int | None = Non
 def columns(logits: Array, labels: Array, num_classes: int | None) -> tuple[Any, Array, Array]:
     """Namespace, real logits (N, K), and how far each column is to the right of the label's, shape (N, K)."""
     xp, logits = as_matrix("logits", logits)
-    labels = as_labels(xp, labels, logits, "logits")
+    labels = known_labels(xp, labels, logits, "logits")
     if num_classes not in (None, logits.shape[1]):
         raise ValueError(f"num_classes = {num_classes}, but logits have shape {tuple(logits.shape)}")
-    require_range(xp, labels, logits.shape[1])
-    return xp, logits, arange(xp, logits.shape[1], logits)[None, :] - labels[:, None]
+    require_range(labels, logits.shape[1])
+    own = as_index(xp, labels, logits)[:, None]
+    return xp, logits, arange(xp, logits.shape[1], logits)[None, :] - own
 
 
 def is_decided(xp: Any, logits: Array, offsets: Array) -> Array:

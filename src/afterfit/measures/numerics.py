@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from array_api_compat import is_numpy_namespace
+
 from afterfit.measures._arrays import Array, scalar
 from afterfit.measures._head import other_weights
 from afterfit.measures.fit import columns, is_decided
@@ -33,6 +37,12 @@ def softmax_collapse(logits: Array, labels: Array, *, num_classes: int | None = 
     """
     given = logits.dtype
     xp, logits, offsets = columns(logits, labels, num_classes)
-    epsilon = xp.finfo(given).eps if xp.isdtype(given, "real floating") else xp.finfo(logits.dtype).eps
-    absorbed = is_decided(xp, logits, offsets) & (other_weights(xp, logits)[0] <= epsilon / 2)
+    absorbed = is_decided(xp, logits, offsets) & (other_weights(xp, logits)[0] <= _epsilon(xp, given, logits) / 2)
     return scalar(xp.mean(xp.astype(absorbed, logits.dtype)))
+
+
+def _epsilon(xp: Any, given: Any, logits: Array) -> float:
+    """Gap between 1 and the next number of the dtype given; of that of the logits, if integers were given."""
+    if is_numpy_namespace(xp) and given.kind == "V":  # bfloat16 from JAX
+        return float(xp.spacing(xp.ones((), dtype=given)))
+    return float(xp.finfo(given if xp.isdtype(given, "real floating") else logits.dtype).eps)
