@@ -1,0 +1,36 @@
+"""Measure, forecast and steer what a network keeps learning after it has fit its training data.
+
+>>> import afterfit as af
+>>> runs = af.run("modular-addition", seeds=4, out="runs/first")  # doctest: +SKIP
+>>> runs.observations, runs.events(), runs.report()  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from afterfit._version import __version__
+
+if TYPE_CHECKING:
+    from afterfit.lab.run import run
+    from afterfit.lab.runs import Runs
+    from afterfit.lab.runs import open_runs as open  # noqa: A004 - af.open is the public name
+    from afterfit.spec import Experiment
+
+# Imported on first use: `afterfit --help` and `from afterfit import measures` need none of it.
+_WHERE = {
+    "run": ("afterfit.lab.run", "run"),
+    "open": ("afterfit.lab.runs", "open_runs"),
+    "Runs": ("afterfit.lab.runs", "Runs"),
+    "Experiment": ("afterfit.spec", "Experiment"),
+}
+
+__all__ = ["Experiment", "Runs", "__version__", "open", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'afterfit' has no attribute {name!r}")
+    module, attribute = _WHERE[name]
+    return getattr(import_module(module), attribute)

@@ -44,3 +44,9 @@ def worker_environment(compilation_cache: str | None) -> dict[str, str]:
         environment.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
         environment.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
     return environment
+
+
+def compilation_cache() -> str:
+    """The folder of compiled programs: AFTERFIT_CACHE, or the user's cache folder."""
+    base = os.environ.get("AFTERFIT_CACHE") or os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return os.path.join(base, "afterfit", "compiled")

@@ -6,6 +6,7 @@ both make of them one program. Members share the table of examples and the numbe
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from afterfit.tasks import Table
 from afterfit.views import View, measure_named, observe, of_the_model
 
 Params = Any
+FINITE = ""  # among the measures of an observation: whether all parameters are finite numbers
 
 
 class State(NamedTuple):
@@ -65,6 +67,11 @@ class Trainer:
     def network(self, params: Params) -> Any:
         """The Equinox module with these parameters."""
         return eqx.combine(params, self.skeleton)
+
+    def with_parameters(self, named: Mapping[str, np.ndarray]) -> Any:
+        """The Equinox module with parameters given by name."""
+        leaves = [jnp.asarray(named[name]) for name in self.names]
+        return self.network(jax.tree.unflatten(jax.tree.structure(self.shapes), leaves))
 
     def _build(self, experiment: Experiment, rng: jax.Array) -> Any:
         t = self.table
@@ -113,7 +120,8 @@ class Trainer:
         self, experiments: Experiment, params: Params, rows: Rows, inputs: jax.Array, labels: jax.Array
     ) -> dict[str, jax.Array]:
         one = partial(self._observe, inputs=inputs, labels=labels)
-        return jax.vmap(one)(experiments, params, rows)
+        finite = jax.vmap(lambda p: jnp.all(jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(p)])))
+        return jax.vmap(one)(experiments, params, rows) | {FINITE: finite(params)}
 
     def _observe(
         self, experiment: Experiment, params: Params, rows: Rows, *, inputs: jax.Array, labels: jax.Array

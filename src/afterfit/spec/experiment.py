@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 from afterfit.models import Model
@@ -87,6 +88,19 @@ class Experiment:
         for rule in self.events:
             base = rule.measure.rpartition("/")[2]
             require(base in self.measures, f"events.{rule.name}.measure", rule.measure, "must be among the measures")
+
+    def observed_after(self, step: int) -> int:
+        """The next step at which the measures are taken; the last step always is one."""
+        return min(self.schedule.after(step), self.steps)
+
+    def observed_steps(self, until: int) -> Iterator[int]:
+        """All steps at which the measures are taken, from 0 up to a step."""
+        step = 0
+        while step <= until:
+            yield step
+            if step >= self.steps:
+                return
+            step = self.observed_after(step)
 
     def check_sizes(self) -> None:
         """Refuse a minibatch larger than the training set. Apart from `check`: a task may have to look at its files."""

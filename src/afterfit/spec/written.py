@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import math
 import typing
 from typing import Any, TypeVar
 
 from afterfit import models, tasks
-from afterfit.parts import SpecError, alternatives, describe, field_types, leaf_names, nearest
+from afterfit.parts import SpecError, alternatives, describe, field_types, nearest
 from afterfit.spec import events, experiment, losses, optimizers, schedules
 
 P = TypeVar("P")
@@ -142,17 +141,6 @@ def _scalar(text: str, kind: type) -> Any:
         return kind(text)
     except ValueError:
         return None
-
-
-def check_finite(part: Any, path: str = "") -> None:
-    """Refuse NaN in any leaf: comparisons let it through the checks of single parts."""
-    for name in leaf_names(type(part)):
-        value = getattr(part, name)
-        for item in value if isinstance(value, tuple) else (value,):
-            if dataclasses.is_dataclass(item):
-                check_finite(item, f"{path}{name}.")
-            elif isinstance(item, float) and math.isnan(item):
-                raise SpecError(f"{path}{name}", item, "must be a number")
 
 
 def leaves_and_fields(part: Any, path: str = "") -> dict[str, tuple[Any, Any]]:

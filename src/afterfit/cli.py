@@ -1,0 +1,146 @@
+"""The command line. Everything heavy is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from afterfit._version import __version__
+from afterfit.cli_run import run_command
+
+Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR", help="The run's folder.")]
+Kind = Literal["presets", "tasks", "models", "measures"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """Train the members of a preset, or of a TOML file, and write their report. The same command again resumes.
+
+    `afterfit run PRESET --help` lists every field that can be set.
+    """
+
+    preset: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PRESET", help="A name or a .toml file.")]
+
+
+@dataclasses.dataclass(frozen=True)
+class Show:
+    """Print a table of the members."""
+
+    folder: Folder
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """Write the HTML report, and the figures for a paper if asked.
+
+    Attributes:
+        out: Where to write it instead of report.html in the run's folder.
+        figures: Also write the figures, into the run's folder.
+        formats: Their formats.
+    """
+
+    folder: Folder
+    out: Path | None = None
+    figures: bool = False
+    formats: tuple[Literal["svg", "pdf", "png"], ...] = ("svg", "pdf")
+
+
+@dataclasses.dataclass(frozen=True)
+class Export:
+    """Write the observations for other programs.
+
+    Attributes:
+        to: The format.
+        out: Where to write it instead of the run's folder.
+    """
+
+    folder: Folder
+    to: Literal["parquet", "netcdf", "csv"]
+    out: Path | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class List:
+    """Print what there is: presets, tasks, models, measures."""
+
+    what: Annotated[Kind | None, tyro.conf.Positional] = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Download:
+    """Fetch a published data set, check it against its SHA-256, and keep it in the user's cache."""
+
+    dataset: Annotated[Literal["mnist", "fashion-mnist", "cifar-10"], tyro.conf.Positional]
+
+
+Command = (
+    Annotated[Run, tyro.conf.subcommand("run")]
+    | Annotated[Show, tyro.conf.subcommand("show")]
+    | Annotated[Report, tyro.conf.subcommand("report")]
+    | Annotated[Export, tyro.conf.subcommand("export")]
+    | Annotated[List, tyro.conf.subcommand("list")]
+    | Annotated[Download, tyro.conf.subcommand("download")]
+)
+DESCRIPTION = "Measure, forecast and steer what a network keeps learning after it has fit its training data."
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its status: 0 done, 1 failed, 2 asked wrongly, 130 interrupted."""
+    asked = list(sys.argv[1:] if arguments is None else arguments)
+    if asked == ["--version"]:
+        print(f"afterfit {__version__}")  # noqa: T201
+        return
+    sys.exit(_guarded(asked))
+
+
+def _guarded(asked: list[str]) -> int:
+    """The command, with what the user can mend told in one line."""
+    from afterfit.parts import SpecError
+    from afterfit.store import StoreError
+    from afterfit.tasks import DataError
+
+    try:
+        if asked[:1] == ["run"] and asked[1:2] and not asked[1].startswith("-"):
+            return run_command(asked[1], asked[2:])
+        command: Any = tyro.cli(Command, prog="afterfit", description=DESCRIPTION, args=asked)  # type: ignore[arg-type]
+        return dispatch(command)
+    except SpecError as error:
+        return _fail(2, str(error))
+    except (StoreError, DataError) as error:
+        return _fail(1, str(error))
+    except BrokenPipeError:  # the reader of our output has seen enough
+        sys.stderr.close()
+        return 0
+
+
+def _fail(status: int, text: str) -> int:
+    print(f"afterfit: {text}", file=sys.stderr)  # noqa: T201
+    return status
+
+
+def dispatch(command: Any) -> int:
+    """Do what was asked, other than `run`."""
+    from afterfit import cli_look
+
+    match command:
+        case Run():
+            return run_command(command.preset, [])
+        case Show():
+            return cli_look.show(command.folder)
+        case Report():
+            return cli_look.report(command.folder, command.out, command.formats if command.figures else ())
+        case Export():
+            return cli_look.export(command.folder, command.to, command.out)
+        case List():
+            return cli_look.list_things(command.what)
+        case _:
+            return cli_look.download(command.dataset)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""The commands that look at what there is."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from afterfit.parts import SpecError
+
+
+def show(folder: Path) -> int:
+    """Print the table of members."""
+    from afterfit.lab.runs import open_runs
+
+    show_runs(open_runs(folder), Console())
+    return 0
+
+
+def show_runs(runs: Any, console: Console) -> None:
+    """A table for people at a terminal, plain lines for everything else."""
+    from afterfit.report import members_table, summary_lines
+
+    shown = {"observations": runs.observations, "events": runs.events(), "meta": runs.meta}
+    if console.is_terminal:
+        console.print(members_table(**shown))
+    else:
+        console.print(members_table(**shown))
+        for line in summary_lines(**shown)[1:]:
+            console.print(line, soft_wrap=True, highlight=False)
+
+
+def report(folder: Path, out: Path | None, formats: tuple[str, ...]) -> int:
+    """Write the report, and figures in the formats that are given."""
+    from afterfit.lab.runs import open_runs
+
+    runs = open_runs(folder)
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(f"report: {runs.report(out)}")
+    if formats:
+        for path in runs.figures(formats=formats):
+            console.print(f"figure: {path}")
+    return 0
+
+
+def export(folder: Path, to: str, out: Path | None) -> int:
+    """Write the observations in another format."""
+    from afterfit.lab.runs import open_runs
+
+    Console(soft_wrap=True, highlight=False).print(f"wrote {open_runs(folder).export(to, out)}")
+    return 0
+
+
+def list_things(what: str | None) -> int:
+    """Print presets, tasks, models or measures, or all of them."""
+    tables = {"presets": _presets, "tasks": _tasks, "models": _models, "measures": _measures}
+    console = Console()
+    for name in (what,) if what else tables:
+        table = Table("name", "what it is", title=name, title_justify="left", box=None, padding=(0, 2, 0, 0))
+        for row in tables[name]():
+            table.add_row(*row)
+        console.print(table)
+        console.print()
+    return 0
+
+
+def _presets() -> list[tuple[str, str]]:
+    from afterfit.spec.presets import PRESETS
+
+    return [(name, preset.about) for name, preset in PRESETS.items()]
+
+
+def _tasks() -> list[tuple[str, str]]:
+    from afterfit import tasks
+
+    return [_described(tasks, name) for name in tasks.__all__ if hasattr(getattr(tasks, name), "split")]
+
+
+def _models() -> list[tuple[str, str]]:
+    from afterfit import models
+
+    kinds = (models.MLP, models.Transformer)
+    return [_described(models, kind.__name__) for kind in kinds]
+
+
+def _measures() -> list[tuple[str, str]]:
+    from afterfit import measures
+
+    return [_described(measures, name) for name in measures.__all__]
+
+
+def _described(module: Any, name: str) -> tuple[str, str]:
+    return name, (inspect.getdoc(getattr(module, name)) or "").partition("\n")[0]
+
+
+def download(dataset: str) -> int:
+    """Fetch a data set."""
+    from afterfit.tasks import download as fetch
+
+    try:
+        where = fetch(dataset)
+    except OSError as error:
+        raise SpecError("dataset", dataset, f"could not be fetched: {error}") from error
+    Console(soft_wrap=True, highlight=False).print(f"{dataset} is in {where}")
+    return 0

@@ -1,0 +1,236 @@
+"""Trains one batch of members from where it stands to its end."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from afterfit.engine.checkpoints import Checkpoints, Parameters
+from afterfit.engine.members import Batch, Member
+from afterfit.engine.pytree import stack
+from afterfit.engine.trainer import FINITE, Rows, State, Trainer
+from afterfit.spec import Streak
+
+# Seconds: how soon a request to stop is answered, and how much work a kill can cost.
+CHUNK_SECONDS, CHECKPOINT_SECONDS = 1.0, 30.0
+
+Row = tuple[int, int, dict[str, float]]
+Tree = TypeVar("Tree")
+
+
+class Sink(Protocol):
+    """Where a batch's results go: the one interface between training and whoever keeps its results."""
+
+    def append(self, rows: list[Row]) -> None:
+        """Hand over rows (member, step, {measure: value}); they need not be durable yet."""
+        ...
+
+    def flush(self) -> None:
+        """Return when all rows handed over are durable."""
+        ...
+
+    def status(self, member: int, status: str, step: int) -> None:
+        """A member has come to an end: finished, stopped or diverged."""
+        ...
+
+    def progress(self, batch: int, step: int, steps_per_second: float, members: list[int]) -> None:
+        """How far the batch is, how fast it goes, and which members it is still training."""
+        ...
+
+    def note(self, kind: str, text: str) -> None:
+        """Something that the user should read, and that the run's log should keep."""
+        ...
+
+    def stop_requested(self) -> bool:
+        """Whether to end at the next opportunity, with a checkpoint."""
+        ...
+
+
+class BatchRun:
+    """A batch in training: its stacked state, and what is done at each observation.
+
+    Args:
+        batch: who is trained.
+        trainer: the compiled functions of the group.
+        folder: the run's folder; checkpoints and final parameters go there.
+        sink: where rows and news go.
+        checkpoint_seconds: time between checkpoints.
+    """
+
+    def __init__(
+        self, batch: Batch, trainer: Trainer, folder: Path, sink: Sink, checkpoint_seconds: float = CHECKPOINT_SECONDS
+    ):
+        self.batch, self.trainer, self.sink = batch, trainer, sink
+        self.parameters = Parameters(folder)
+        self.checkpoint_seconds = checkpoint_seconds
+        self.checkpoints = Checkpoints(folder / "checkpoints" / f"batch-{batch.number:05d}")
+        self.experiment = batch.members[0].experiment  # for what is structure, and so the same in all members
+        self.ended: dict[int, tuple[str, int]] = {}  # member: (status, last step)
+        self.streaks = {member.number: Streak() for member in batch.members}
+        self.steps_per_second = 1.0
+        self.saved_at = time.monotonic()
+
+    def run(self, stored: Mapping[int, set[int]]) -> bool:
+        """Train to the end, or until asked to stop: True when all members have ended.
+
+        Args:
+            stored: the steps whose rows are kept already, by member. A checkpoint is used only if it lacks none.
+        """
+        if not self._resume(stored):
+            self._begin()
+        while self.active and not self.sink.stop_requested():
+            target = self.experiment.observed_after(self.step)
+            self._advance(target)
+            if self.step == target:
+                self._observe()
+            if time.monotonic() - self.saved_at >= self.checkpoint_seconds:
+                self._save()
+        self._save()
+        return not self.active
+
+    @property
+    def active(self) -> list[Member]:
+        """The members that still train."""
+        return [member for member in self.placed if member.number not in self.ended]
+
+    def _begin(self) -> None:
+        self._place(list(self.batch.members))
+        self.state: State = self.trainer.start(self.experiments, self.seeds)
+        self.step = 0
+        self._observe()
+
+    def _place(self, members: list[Member]) -> None:
+        """Put members into the stack: their leaves, seeds and splits."""
+        self.placed = members
+        experiments, seeds = [m.experiment for m in members], [m.seed for m in members]
+        self.experiments, self.seeds = sharded((stack(experiments), jnp.asarray(seeds, jnp.uint32)))
+        self.rows: Rows = sharded(self.trainer.rows(experiments, seeds))
+
+    def _advance(self, target: int) -> None:
+        """Take steps up to the target, in pieces short enough to answer a request to stop."""
+        t = self.trainer
+        while self.step < target and not self.sink.stop_requested():
+            began = time.monotonic()
+            until = min(target, self.step + max(1, int(self.steps_per_second * CHUNK_SECONDS)))
+            self.state = jax.block_until_ready(
+                t.advance(self.experiments, self.seeds, self.rows, self.state, self.step, until, t.inputs, t.labels)
+            )
+            # A first piece holds the compilation; take few steps then, and believe the clock afterwards.
+            self.steps_per_second = (until - self.step) / max(time.monotonic() - began, 1e-6)
+            self.step = until
+            active = [member.number for member in self.active]
+            self.sink.progress(self.batch.number, self.step, self.steps_per_second, active)
+
+    def _observe(self) -> None:
+        """Take the measures, hand over the rows, and let go of members that have come to their end."""
+        t = self.trainer
+        observed = t.observe(self.experiments, self.state.params, self.rows, t.inputs, t.labels)
+        values = {name: np.asarray(value).tolist() for name, value in observed.items()}
+        finite = values.pop(FINITE)
+        rows = {
+            member.number: {name: column[place] for name, column in values.items()}
+            for place, member in enumerate(self.placed)
+            if member.number not in self.ended
+        }
+        self.sink.append([(number, self.step, row) for number, row in rows.items()])
+        for place, member in enumerate(self.placed):
+            if member.number in rows:
+                status = self._status(member, rows[member.number], finite[place])
+                if status:
+                    self._end(place, member, status)
+        self._compact()
+
+    def _status(self, member: Member, row: Mapping[str, float], finite: bool) -> str | None:
+        """Why a member ends at this observation, or None if it goes on."""
+        experiment = member.experiment
+        if not finite:
+            return "diverged"
+        rule = next((rule for rule in experiment.events if rule.name == experiment.stop_when), None)
+        if rule:
+            streak = rule.advance(self.streaks[member.number], self.step, row[rule.measure])
+            self.streaks[member.number] = streak
+            if streak.event is not None and self.step >= streak.event + experiment.patience:
+                return "stopped"
+        return "finished" if self.step >= experiment.steps else None
+
+    def _end(self, place: int, member: Member, status: str) -> None:
+        """Keep a member's parameters, then say that it has ended; its rows are durable first."""
+        self.sink.flush()
+        leaves = [np.asarray(leaf[place]) for leaf in jax.tree.leaves(self.state.params)]
+        named = dict(zip(self.trainer.names, leaves, strict=True))
+        notes = {"member": member.number, "seed": member.seed, "step": self.step}
+        self.parameters.save(member.number, named, notes)
+        self.ended[member.number] = (status, self.step)
+        self.sink.status(member.number, status, self.step)
+
+    def _compact(self) -> None:
+        """Shrink the stack to a power of two once half of it has ended: few sizes, so few compilations."""
+        active, size = len(self.active), len(self.placed)
+        smaller = 2 ** math.ceil(math.log2(active)) if active else size
+        if smaller > size / 2:
+            return
+        running_first = sorted(range(size), key=lambda place: self.placed[place].number in self.ended)
+        keep = sorted(running_first[:smaller])
+        self.state = sharded(jax.tree.map(lambda leaf: leaf[np.array(keep)], self.state))
+        self._place([self.placed[place] for place in keep])
+
+    def _save(self) -> None:
+        """A checkpoint of all that cannot be derived; rows up to here are durable first."""
+        self.sink.flush()
+        arrays = {str(index): np.asarray(leaf) for index, leaf in enumerate(jax.tree.leaves(self.state))}
+        notes = {
+            "placed": [member.number for member in self.placed],
+            "ended": [[number, *end] for number, end in self.ended.items()],
+            "streaks": [[number, *streak] for number, streak in self.streaks.items()],
+        }
+        self.checkpoints.save(self.step, arrays, notes)
+        self.saved_at = time.monotonic()
+
+    def _resume(self, stored: Mapping[int, set[int]]) -> bool:
+        """Stand where the newest usable checkpoint stands; False if there is none."""
+        for step, saved in self.checkpoints.newest(lambda text: self.sink.note("damaged", text)):
+            ended = {number: (status, last) for number, status, last in saved.notes["ended"]}
+            lacking = self._lacking(step, ended, stored)
+            if lacking:
+                self.sink.note("recomputed", f"batch {self.batch.number} cannot go on from step {step}: {lacking}")
+                continue
+            self.ended, self.step = ended, step
+            self.streaks = {number: Streak(*streak) for number, *streak in saved.notes["streaks"]}
+            by_number = {member.number: member for member in self.batch.members}
+            self._place([by_number[number] for number in saved.notes["placed"]])
+            like = jax.tree.structure(jax.eval_shape(self.trainer.start, self.experiments, self.seeds))
+            leaves = [jnp.asarray(saved.arrays[str(index)]) for index in range(like.num_leaves)]
+            self.state = sharded(jax.tree.unflatten(like, leaves))
+            self.sink.note("resumed", f"batch {self.batch.number} goes on from step {step}")
+            return True
+        return False
+
+    def _lacking(
+        self, step: int, ended: Mapping[int, tuple[str, int]], stored: Mapping[int, set[int]]
+    ) -> str | None:
+        """What is not there although it came before a checkpoint, in words."""
+        for number in (member.number for member in self.batch.members):
+            until = ended[number][1] if number in ended else step
+            missing = [s for s in self.experiment.observed_steps(until) if s not in stored.get(number, ())]
+            if missing:
+                return f"member {number} has no row for step {missing[0]}"
+            if number in ended and self.parameters.path(number) is None:
+                return f"the parameters of member {number} are not there"
+        return None
+
+
+def sharded(tree: Tree) -> Tree:
+    """The stack with its first axis spread over the machine's devices, where it divides evenly."""
+    devices = jax.devices()
+    size = jax.tree.leaves(tree)[0].shape[0]
+    if len(devices) == 1 or size % len(devices):
+        return tree
+    spread = jax.sharding.NamedSharding(jax.sharding.Mesh(devices, ("member",)), jax.sharding.PartitionSpec("member"))
+    return jax.device_put(tree, spread)

@@ -1,0 +1,234 @@
+"""What a run tells while it goes: to nobody, as plain lines, as JSON lines, or as a live table."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from afterfit.engine.members import Batch
+from afterfit.spec import Experiment, Streak
+from afterfit.store import MemberRecord
+
+Message = dict[str, Any]
+PLAIN_SECONDS = 10.0
+
+
+class Progress(Protocol):
+    """Who is told. All calls come from the thread that called `run`."""
+
+    def over(
+        self, members: Sequence[MemberRecord], batches: Sequence[Batch], folder: Path
+    ) -> AbstractContextManager[None]:
+        """The time during which the batches train."""
+        ...
+
+    def message(self, message: Message) -> None:
+        """Something came from a worker: rows, status, progress or note."""
+        ...
+
+    def stopping(self) -> None:
+        """The user asked to stop. Called from a signal handler."""
+        ...
+
+
+class Silent:
+    """Tells nobody."""
+
+    @contextmanager
+    def over(self, members: Sequence[MemberRecord], batches: Sequence[Batch], folder: Path) -> Iterator[None]:
+        """Nothing."""
+        yield
+
+    def message(self, message: Message) -> None:
+        """Nothing."""
+
+    def stopping(self) -> None:
+        """Nothing."""
+
+
+@dataclass
+class MemberLine:
+    """What is known of one member."""
+
+    record: MemberRecord
+    experiment: Experiment
+    step: int = 0
+    status: str = "waiting"
+    values: dict[str, float] = field(default_factory=dict)
+    streaks: dict[str, Streak] = field(default_factory=dict)
+
+    def observe(self, step: int, values: dict[str, float]) -> list[str]:
+        """Take in a row; gives the names of the events that it shows to have happened."""
+        self.step, self.values, self.status = step, values, "running"
+        new = []
+        for rule in self.experiment.events:
+            before = self.streaks.get(rule.name, Streak())
+            after = rule.advance(before, step, values.get(rule.measure, math.nan))
+            self.streaks[rule.name] = after
+            if after.event is not None and before.event is None:
+                new.append(rule.name)
+        return new
+
+    def event(self, name: str) -> int | None:
+        """The step of an event, if it has happened."""
+        return self.streaks.get(name, Streak()).event
+
+
+@dataclass
+class BatchLine:
+    """How far one batch is, and how fast."""
+
+    budget: int
+    members: int
+    step: int = 0
+    steps_per_second: float = 0.0
+
+    def move(self, step: int, steps_per_second: float, members: int) -> None:
+        """Take in that the batch has come to a step."""
+        before = self.steps_per_second
+        self.steps_per_second = 0.7 * before + 0.3 * steps_per_second if before else steps_per_second
+        self.step, self.members = step, members
+
+
+class Tally:
+    """What is known of all members and batches so far."""
+
+    def __init__(self, members: Sequence[MemberRecord], batches: Sequence[Batch]):
+        experiments = {m.number: m.experiment for batch in batches for m in batch.members}
+        self.members = {
+            r.member: MemberLine(r, experiments[r.member]) for r in members if r.member in experiments
+        }
+        self.kept = len(members) - len(self.members)
+        self.batches = {
+            b.number: BatchLine(max(m.experiment.steps for m in b.members), len(b.members)) for b in batches
+        }
+        self.began = time.monotonic()
+
+    def take(self, message: Message) -> list[str]:
+        """Take in a message; gives lines that are worth telling."""
+        match message["kind"]:
+            case "rows":
+                return [line for row in message["rows"] for line in self._row(*row)]
+            case "status":
+                member = self.members[message["member"]]
+                member.status = message["status"]
+                return [f"{self.name(member)} {message['status']} at step {message['step']:,}"]
+            case "progress":
+                batch = self.batches[message["batch"]]
+                batch.move(message["step"], message["steps_per_second"], len(message["members"]))
+            case "note":
+                return [message["text"]]
+        return []
+
+    def _row(self, number: int, step: int, values: dict[str, float]) -> list[str]:
+        member = self.members[number]
+        return [f"{self.name(member)} {event} at step {step:,}" for event in member.observe(step, values)]
+
+    @staticmethod
+    def name(member: MemberLine) -> str:
+        """A member in a few words: its seed and what is varied."""
+        varied = [f"{field.rpartition('.')[2]} {value}" for field, value in member.record.varied.items()]
+        return ", ".join([f"seed {member.record.seed}", *varied])
+
+    def seconds_left(self) -> float | None:
+        """Time left if no member stops early; None until a speed is known."""
+        running = [b for b in self.batches.values() if b.steps_per_second and b.step < b.budget]
+        if not running:
+            return None
+        speed = sum(b.steps_per_second * b.members for b in running)
+        return sum((b.budget - b.step) * b.members for b in self.batches.values()) / speed
+
+    def line(self) -> str:
+        """The whole run in one line."""
+        running = [b for b in self.batches.values() if b.steps_per_second and b.step < b.budget]
+        ended = sum(m.status not in ("waiting", "running") for m in self.members.values())
+        parts = [f"{ended + self.kept}/{len(self.members) + self.kept} members done"]
+        if running:
+            steps = sorted({b.step for b in running})
+            at = f"{steps[0]:,}" if len(steps) == 1 else f"{steps[0]:,}–{steps[-1]:,}"
+            speed = sum(b.steps_per_second * b.members for b in running)
+            parts += [f"step {at} of {max(b.budget for b in running):,}", f"{speed:,.0f} member-steps/s"]
+        left = self.seconds_left()
+        return ", ".join(parts + ([f"at most {clock(left)} left"] if left is not None else []))
+
+
+def clock(seconds: float) -> str:
+    """A time span: "42 s", "3 min 05 s", "2 h 10 min"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+class PlainLines(Silent):
+    """A line for each event, and now and then one for the whole.
+
+    Args:
+        stream: where to write; standard output by default.
+    """
+
+    def __init__(self, stream: IO[str] | None = None):
+        self.stream = stream or sys.stdout
+        self.told = 0.0
+
+    @contextmanager
+    def over(self, members: Sequence[MemberRecord], batches: Sequence[Batch], folder: Path) -> Iterator[None]:
+        """Say what is trained, then follow it."""
+        self.tally, self.told = Tally(members, batches), time.monotonic()
+        if batches:
+            self._tell(f"training {len(self.tally.members)} members in {len(batches)} batches; results go to {folder}")
+        yield
+
+    def message(self, message: Message) -> None:
+        """Tell events at once, and the whole every ten seconds."""
+        for line in self.tally.take(message):
+            self._tell(line)
+        if message["kind"] == "rows" and time.monotonic() - self.told >= PLAIN_SECONDS:
+            self._tell(self.tally.line())
+
+    def stopping(self) -> None:
+        """Say that stopping takes a moment."""
+        self._tell("stopping: each batch ends its step and writes a checkpoint")
+
+    def _tell(self, line: str) -> None:
+        self.told = time.monotonic()
+        print(line, file=self.stream, flush=True)  # noqa: T201 - this is what it is for
+
+
+class JsonLines(Silent):
+    """Every message as one JSON object a line, for other programs.
+
+    Args:
+        stream: where to write; standard output by default.
+    """
+
+    def __init__(self, stream: IO[str] | None = None):
+        self.stream = stream or sys.stdout
+
+    @contextmanager
+    def over(self, members: Sequence[MemberRecord], batches: Sequence[Batch], folder: Path) -> Iterator[None]:
+        """Say which members there are."""
+        for record in members:
+            self._tell({"kind": "member", "member": record.member, "seed": record.seed, "varied": record.varied})
+        yield
+
+    def message(self, message: Message) -> None:
+        """Tell it as it came; numbers that JSON does not have (NaN, ±inf) become null."""
+        if message["kind"] == "rows":
+            for member, step, values in message["rows"]:
+                finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
+                self._tell({"kind": "observation", "member": member, "step": step, "values": finite})
+        else:
+            self._tell(message)
+
+    def _tell(self, content: Message) -> None:
+        print(json.dumps(content, allow_nan=False), file=self.stream, flush=True)  # noqa: T201

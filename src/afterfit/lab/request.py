@@ -1,0 +1,167 @@
+"""What was asked for: one experiment, its varied fields and its seeds, resolved into members and checked."""
+
+from __future__ import annotations
+
+import itertools
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from afterfit.engine.members import Member
+from afterfit.parts import SpecError, nearest, require
+from afterfit.spec import Experiment
+from afterfit.spec.presets import preset
+from afterfit.spec.written import from_dict, replaced, to_dict
+from afterfit.views import measure_named
+
+Seeds = int | str | Sequence[int]
+FILE_KEYS = ("preset", "experiment", "seeds", "vary")
+
+
+@dataclass(frozen=True)
+class Request:
+    """A study to run: every value of the varied fields with every seed.
+
+    Attributes:
+        name: of the preset, or what stands in for it.
+        experiment: what the members share.
+        vary: values by dotted field.
+        seeds: seeds by number.
+    """
+
+    name: str
+    experiment: Experiment
+    vary: Mapping[str, tuple[Any, ...]]
+    seeds: tuple[int, ...]
+
+    def members(self) -> list[tuple[Member, dict[str, Any]]]:
+        """All members in order, each with its varied values; refuses what cannot be trained."""
+        arms = [dict(zip(self.vary, values, strict=True)) for values in itertools.product(*self.vary.values())]
+        resolved = [(self._resolved(arm), arm) for arm in arms]
+        pairs = ((experiment, arm, seed) for experiment, arm in resolved for seed in self.seeds)
+        return [(Member(number, seed, experiment), arm) for number, (experiment, arm, seed) in enumerate(pairs)]
+
+    def _resolved(self, arm: Mapping[str, Any]) -> Experiment:
+        experiment = self.experiment
+        for field, value in arm.items():
+            experiment = replaced(experiment, field, value)
+        experiment.check_sizes()
+        for measure in experiment.measures:
+            if measure != "loss":
+                measure_named(measure)
+        return experiment
+
+    def meta(self) -> dict[str, Any]:
+        """The request as plain values, as the store keeps it."""
+        return {
+            "name": self.name,
+            "experiment": to_dict(self.experiment),
+            "vary": {field: list(values) for field, values in self.vary.items()},
+            "seeds": list(self.seeds),
+            "rules": [to_dict(rule) for rule in self.experiment.events],
+        }
+
+
+def resolve(
+    what: str | Experiment | Path,
+    *,
+    seeds: Seeds | None = None,
+    vary: Mapping[str, Iterable[Any]] | None = None,
+    changes: Mapping[str, Any] | None = None,
+) -> Request:
+    """The request for a preset's name, a TOML file, or an experiment.
+
+    Args:
+        what: which experiment.
+        seeds: how many (0, 1, …), which ("42-46", "1,5" or a list), or None for the preset's own.
+        vary: values by dotted field; all combinations are run.
+        changes: values by dotted field, for all members.
+
+    Raises:
+        SpecError: one line with the field, the value and what would be right.
+    """
+    request = _starting_point(what)
+    experiment = request.experiment
+    for field, value in (changes or {}).items():
+        experiment = replaced(experiment, field, value)
+    varied = {**request.vary, **_checked_vary(experiment, vary or {})}
+    chosen = request.seeds if seeds is None else parsed_seeds(seeds)
+    return replace(request, experiment=experiment, vary=varied, seeds=chosen)
+
+
+def _starting_point(what: str | Experiment | Path) -> Request:
+    if isinstance(what, Experiment):
+        return Request("experiment", what, {}, (0,))
+    if str(what).endswith(".toml"):
+        return read_toml(Path(what))
+    found = preset(str(what))
+    return Request(str(what), found.experiment, {}, found.seeds)
+
+
+def read_toml(path: Path) -> Request:
+    """The request written in a TOML file: `preset`, `[experiment]` (fields to change), `seeds` and `[vary]`."""
+    try:
+        written = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise SpecError("preset", str(path), f"cannot be read: {error.strerror}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SpecError("preset", str(path), f"is not TOML: {error}") from error
+    for key in written:
+        require(key in FILE_KEYS, key, written[key], f"no such entry; {nearest(key, FILE_KEYS)}")
+    changes = written.get("experiment", {})
+    if "preset" in written:
+        request = _starting_point(written["preset"])
+        experiment = request.experiment
+        for field, value in changes.items():
+            experiment = replaced(experiment, field, tuple(value) if isinstance(value, list) else value)
+    else:
+        for field in ("task", "model"):
+            require("kind" in changes.get(field, {}), f"experiment.{field}.kind", None, f"no preset, so name a {field}")
+        request = Request(path.stem, from_dict({"kind": "Experiment", **changes}), {}, (0,))
+        experiment = request.experiment
+    seeds = parsed_seeds(written["seeds"]) if "seeds" in written else request.seeds
+    return Request(path.stem, experiment, _checked_vary(experiment, written.get("vary", {})), seeds)
+
+
+def _checked_vary(experiment: Experiment, vary: Mapping[str, Iterable[Any]]) -> dict[str, tuple[Any, ...]]:
+    """The varied values as their fields hold them, each given once."""
+    checked = {}
+    for field, values in vary.items():
+        listed = (values,) if isinstance(values, str) else tuple(values)
+        require(bool(listed), f"vary {field}", list(listed), "needs one value at least")
+        held = [_held(replaced(experiment, field, value), field) for value in listed]
+        require(len(set(map(repr, held))) == len(held), f"vary {field}", list(listed), "has a value twice")
+        checked[field] = tuple(held)
+    return checked
+
+
+def _held(part: Any, path: str) -> Any:
+    for name in path.split("."):
+        part = getattr(part, name)
+    return to_dict(part) if hasattr(part, "__dataclass_fields__") else part
+
+
+def parsed_seeds(seeds: Seeds) -> tuple[int, ...]:
+    """Seeds from a count, from text ("4": a count, "42-46": a range, "1,5,7": these), or as listed."""
+    right = "must be a count above 0, a range such as 42-46, or different whole numbers such as 1,5,7"
+    try:
+        if isinstance(seeds, str) and not seeds.isdigit():
+            found = tuple(itertools.chain.from_iterable(map(_span, seeds.split(","))))
+        elif isinstance(seeds, int | str):
+            found = tuple(range(int(seeds)))
+        else:
+            found = tuple(map(int, seeds))
+    except (TypeError, ValueError):
+        raise SpecError("seeds", seeds, right) from None
+    valid = bool(found) and len(set(found)) == len(found) and all(0 <= seed < 2**32 for seed in found)
+    require(valid, "seeds", seeds, right)
+    return found
+
+
+def _span(text: str) -> range:
+    low, dash, high = text.strip().partition("-")
+    return range(int(low), int(high if dash else low) + 1)
+
+

@@ -1,0 +1,217 @@
+"""`run`: from a request to a folder of results, or on from where the folder stands."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from afterfit.engine.batch import CHECKPOINT_SECONDS
+from afterfit.engine.checkpoints import Parameters
+from afterfit.engine.in_process import InProcess
+from afterfit.engine.machine import compilation_cache, cores, has_accelerator
+from afterfit.engine.members import Batch, Member, plan
+from afterfit.engine.workers import LocalWorkers
+from afterfit.lab.environment import describe
+from afterfit.lab.progress import Progress, Silent
+from afterfit.lab.request import Request, Seeds, resolve
+from afterfit.lab.runs import Runs, open_runs
+from afterfit.parts import require
+from afterfit.spec import Experiment
+from afterfit.spec.written import to_dict
+from afterfit.store import FolderMismatch, MemberRecord, RunStore, is_run
+
+ENDED = ("finished", "stopped", "diverged")
+
+
+class Interrupted(KeyboardInterrupt):
+    """Stopped on request; everything up to here is kept, and the same call goes on from it."""
+
+
+def run(
+    what: str | Path | Experiment,
+    *,
+    seeds: Seeds | None = None,
+    vary: Mapping[str, Iterable[Any]] | None = None,
+    changes: Mapping[str, Any] | None = None,
+    steps: int | None = None,
+    out: str | Path | None = None,
+    workers: int | None = None,
+    batch_size: int | None = None,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    progress: Progress | None = None,
+) -> Runs:
+    """Train every combination of seeds and varied values, observe it, and keep all in a folder.
+
+    The same call again goes on from where the folder stands; with more seeds or more values it trains what is new.
+
+    Args:
+        what: a preset's name, a TOML file, or an `Experiment`.
+        seeds: how many (0, 1, …), which ("42-46", "1,5" or a list); the preset's own by default.
+        vary: values by dotted field, such as {"optimizer.weight_decay": [0.3, 1.0]}.
+        changes: values by dotted field, for all members.
+        steps: optimiser steps at most, in place of the experiment's.
+        out: the folder; runs/<name> by default.
+        workers: processes that train at the same time: one a core by default, one for an accelerator; 0 trains here.
+        batch_size: members that train together in one program at most; chosen by the machine's memory by default.
+        checkpoint_seconds: time between checkpoints, so the most that a kill can cost.
+        progress: told of everything that happens; silent by default.
+
+    Raises:
+        SpecError: the request makes no sense; one line, before any work.
+        StoreError: the folder cannot be used; one line.
+        Interrupted: Ctrl-C or SIGTERM; everything is kept.
+    """
+    changes = dict(changes or {}) | ({} if steps is None else {"steps": steps})
+    request = resolve(what, seeds=seeds, vary=vary, changes=changes)
+    for name, value, least in (("workers", workers, 0), ("batch_size", batch_size, 1)):
+        require(value is None or value >= least, name, value, f"must be {least} or more")
+    asked = request.members()
+    folder = Path(out) if out is not None else Path("runs") / request.name
+    count = _worker_count(workers, len(asked))
+    with _opened(folder, request, asked, count, batch_size) as store:
+        batches = _unfinished(store, asked, folder)
+        _train(store, batches, folder, count, checkpoint_seconds, progress or Silent())
+    return open_runs(folder)
+
+
+def _worker_count(workers: int | None, members: int) -> int:
+    if workers is not None:
+        return workers
+    return 1 if has_accelerator() else min(cores(), members)
+
+
+def _opened(
+    folder: Path, request: Request, asked: list[tuple[Member, dict[str, Any]]], workers: int, batch_size: int | None
+) -> RunStore:
+    """The folder's store: new, or as it stands, with members added that were not asked for before."""
+    if not is_run(folder):
+        records = _records([member for member, _ in asked], dict(_varied(asked)), workers, batch_size)
+        return RunStore.create(folder, meta=request.meta() | describe(), members=records)
+    store = RunStore.resume(folder)
+    try:
+        _extend(store, request, asked, workers, batch_size)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def _varied(asked: list[tuple[Member, dict[str, Any]]]) -> Iterator[tuple[int, dict[str, Any]]]:
+    return ((member.number, varied) for member, varied in asked)
+
+
+def _records(
+    members: Sequence[Member], varied: Mapping[int, dict[str, Any]], workers: int, batch_size: int | None, first: int = 0
+) -> list[MemberRecord]:
+    return [
+        MemberRecord(m.number, m.seed, varied[m.number], to_dict(m.experiment), batch.number)
+        for batch in plan(members, max(1, workers), batch_size, first)
+        for m in batch.members
+    ]
+
+
+def _extend(
+    store: RunStore, request: Request, asked: list[tuple[Member, dict[str, Any]]], workers: int, batch_size: int | None
+) -> None:
+    """Add what is asked for beyond the folder's members; refuse a request that leaves one of them out."""
+    meta = request.meta()
+    store.require({"experiment": meta["experiment"]})
+    if list(meta["vary"]) != list(store.meta["vary"]):
+        store.require({"vary": meta["vary"]})
+    wanted = {_identity(m.seed, varied): m for m, varied in asked}
+    known = {_identity(r.seed, r.varied) for r in store.members}
+    if known - wanted.keys():
+        store.require({"seeds": meta["seeds"], "vary": meta["vary"]})
+        raise FolderMismatch(f"{store.folder} holds members that were not asked for; choose another folder")
+    new = [(m, varied) for m, varied in asked if _identity(m.seed, varied) not in known]
+    if new:
+        numbered = [
+            (Member(number, m.seed, m.experiment), varied) for number, (m, varied) in enumerate(new, len(store.members))
+        ]
+        first = 1 + max(r.batch for r in store.members)
+        records = _records([m for m, _ in numbered], dict(_varied(numbered)), workers, batch_size, first)
+        store.add_members(records, meta={"seeds": meta["seeds"], "vary": meta["vary"]})
+        store.log("extended", f"{len(new)} members added")
+
+
+def _identity(seed: int, varied: Mapping[str, Any]) -> tuple[int, str]:
+    return seed, repr(sorted(varied.items()))
+
+
+def _unfinished(store: RunStore, asked: list[tuple[Member, dict[str, Any]]], folder: Path) -> list[Batch]:
+    """The batches in which somebody still has to train, as they were planned when they were new."""
+    experiments = {_identity(m.seed, varied): m.experiment for m, varied in asked}
+    by_batch: dict[int, list[MemberRecord]] = {}
+    for record in store.members:
+        by_batch.setdefault(record.batch, []).append(record)
+
+    def as_member(record: MemberRecord) -> Member:
+        return Member(record.member, record.seed, experiments[_identity(record.seed, record.varied)])
+
+    def has_ended(record: MemberRecord) -> bool:
+        if record.status not in ENDED or Parameters(folder).path(record.member) is None:
+            return False
+        expected = as_member(record).experiment.observed_steps(record.step)
+        return set(expected) <= set(map(int, store.steps(record.member)))
+
+    return [
+        Batch(number, tuple(map(as_member, sorted(records, key=lambda r: r.member))))
+        for number, records in sorted(by_batch.items())
+        if not all(map(has_ended, records))
+    ]
+
+
+def _train(
+    store: RunStore, batches: list[Batch], folder: Path, workers: int, checkpoint_seconds: float, progress: Progress
+) -> None:
+    """Train the batches, keep what comes, and say how it goes."""
+
+    def handle(message: dict[str, Any]) -> None:
+        match message["kind"]:
+            case "rows":
+                store.append((number, step, values) for number, step, values in message["rows"])
+            case "status":
+                store.set_status(message["member"], message["status"], message["step"])
+            case "note":
+                store.log(message["about"], message["text"])
+        progress.message(message)
+
+    crew = (
+        LocalWorkers(workers, folder, checkpoint_seconds=checkpoint_seconds, compilation_cache=compilation_cache())
+        if workers
+        else InProcess(folder, checkpoint_seconds=checkpoint_seconds)
+    )
+    stored = {member.number: store.steps(member.number) for batch in batches for member in batch.members}
+    with progress.over(store.members, batches, folder), _stopping(crew.stop, progress):
+        complete = not batches or crew.train(batches, stored, handle)
+    if not complete:
+        store.log("interrupted", "stopped on request")
+        raise Interrupted(f"stopped; everything is kept in {folder}")
+
+
+@contextmanager
+def _stopping(stop: Any, progress: Progress) -> Iterator[None]:
+    """Turn the first Ctrl-C (or SIGTERM) into a request to stop; the second one does what it always does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        progress.stopping()
+        stop()
+
+    for number in before:
+        signal.signal(number, ask)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+

@@ -1,0 +1,119 @@
+"""`Runs`: a folder of results, to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from afterfit import store
+from afterfit.parts import SpecError
+from afterfit.spec import Experiment, Threshold
+from afterfit.spec.written import from_dict
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import xarray as xr
+
+
+class Runs:
+    """The members of one folder: what was observed, what happened, and what it was made with.
+
+    Args:
+        contents: what the store read.
+    """
+
+    def __init__(self, contents: store.Contents):
+        self._contents = contents
+
+    @property
+    def folder(self) -> Path:
+        """Where the results lie."""
+        return self._contents.folder
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """What was run and with what, as plain values."""
+        return self._contents.meta
+
+    @cached_property
+    def observations(self) -> xr.Dataset:
+        """One variable a measure, dims (member, step); coords seed, status and every varied field on member."""
+        return self._contents.observations
+
+    @property
+    def experiment(self) -> Experiment:
+        """What the members share."""
+        return from_dict(self.meta["experiment"])
+
+    def events(self, rules: Mapping[str, Callable[..., int | None]] | None = None) -> pd.DataFrame:
+        """One row a member: the step of each event, the observation before it, and whether it was censored.
+
+        Args:
+            rules: functions from one member's observations to a step or None, by name; by default those that were
+                declared before the run.
+        """
+        from afterfit.analysis import events
+
+        return events.table(self.observations, self.rules if rules is None else rules)
+
+    @property
+    def rules(self) -> dict[str, Threshold]:
+        """The rules that were declared before the run."""
+        return {written["name"]: from_dict(written) for written in self.meta["rules"]}
+
+    def report(self, path: str | Path | None = None) -> Path:
+        """Write one self-contained HTML file, report.html in the folder unless told otherwise, and give its path."""
+        from afterfit.report import write_html
+
+        return write_html(
+            Path(path) if path else self.folder, observations=self.observations, events=self.events(), meta=self.meta
+        )
+
+    def figures(self, folder: str | Path | None = None, formats: tuple[str, ...] = ("svg", "pdf")) -> list[Path]:
+        """Write the report's figures for a paper, into the folder's `figures` unless told otherwise."""
+        from afterfit.report import write_figures
+
+        target = Path(folder) if folder else self.folder / "figures"
+        return write_figures(target, observations=self.observations, events=self.events(), formats=formats)
+
+    def export(self, to: str, path: str | Path | None = None) -> Path:
+        """Write the observations as "parquet", "netcdf" or "csv" and give the file's path."""
+        endings = {"parquet": "parquet", "netcdf": "nc", "csv": "csv"}
+        default = self.folder / f"observations.{endings.get(to, to)}"
+        return store.export(self._contents, to, Path(path) if path else default)
+
+    def parameters(self, member: int) -> dict[str, np.ndarray]:
+        """A member's final parameters by name.
+
+        Raises:
+            SpecError: there is no such member, or it has not ended yet.
+        """
+        from afterfit.engine import checkpoints
+
+        path = checkpoints.Parameters(self.folder).path(member)
+        if path is None:
+            raise SpecError("member", member, f"has no final parameters in {self.folder}: not a member, or not ended")
+        return checkpoints.read(path).arrays
+
+    def network(self, member: int) -> Any:
+        """A member's Equinox module with its final parameters: `features(inputs)` and `head`.
+
+        The member's experiment is read from the folder; parts that are not afterfit's own are imported by name.
+        """
+        from afterfit.engine.trainer import Trainer
+
+        record = next(record for record in self._contents.members if record.member == member)
+        experiment = from_dict(record.experiment)
+        return Trainer(experiment, experiment.task.table()).with_parameters(self.parameters(member))
+
+
+def open_runs(folder: str | Path) -> Runs:
+    """The results in a folder, also while they are still being made.
+
+    Raises:
+        StoreError: the folder holds none, or they are damaged; one line that says what to do.
+    """
+    return Runs(store.read(folder))
