@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -32,14 +33,16 @@ def steps_text(occurrences: Sequence[Occurrence]) -> str:
 
 
 def _design(members: Sequence[Member]) -> str:
-    arms = arms_of(members)
-    fields = list(members[0].values)
-    labels = wording.field_labels(fields)
-    distinct = {field: len({repr(member.values[field]) for member in members}) for field in fields}
-    varied = [f"{wording.counted(count, 'value')} of {labels[f]}" for f, count in distinct.items() if count > 1]
-    seeds = wording.counted(len({str(member.seed) for member in members}), "seed")
-    text = f"{wording.counted(len(members), 'member')}: {' × '.join([*varied, seeds])}"
-    return text + (f" ({len(arms)} arms)" if len(varied) > 1 else "")
+    """`9 members: 3 values of weight decay × 3 seeds` where every combination was run, else a list of what varied."""
+    arms, seeds = arms_of(members), len({str(member.seed) for member in members})
+    labels = wording.field_labels(list(members[0].values))
+    distinct = {field: len({repr(member.values[field]) for member in members}) for field in labels}
+    varied = [(f"{wording.counted(n, 'value')} of {labels[field]}", n) for field, n in distinct.items() if n > 1]
+    parts = [*(text for text, _ in varied), wording.counted(seeds, "seed")]
+    crossed = math.prod(n for _, n in varied) * seeds == len(members)
+    if crossed:
+        return f"{wording.counted(len(members), 'member')}: {' × '.join(parts)}"
+    return f"{wording.counted(len(members), 'member')} in {wording.counted(len(arms), 'arm')}: {wording.listed(parts)}"
 
 
 def _statuses(members: Sequence[Member]) -> str:

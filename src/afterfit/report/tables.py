@@ -65,7 +65,7 @@ def _spread(occurrences: list[Occurrence]) -> dict[str, str]:
     return {
         "count": f"{happened} of {len(occurrences)}",
         "median": wording.number(round(middle)) if middle is not None else "not reached" if spread else wording.NOTHING,
-        "range": f"{wording.number(spread[0])} to {wording.number(spread[1])}" if spread else "",
+        "range": f"{wording.number(spread[0])}–{wording.number(spread[1])}" if spread else "",
     }
 
 

@@ -96,8 +96,9 @@
 
   const fullRange = rangeOf([positions[0], positions[positions.length - 1]]);
 
+  // Plotly writes into the range that it is given: it gets a copy.
   function stepAxis(range, wide = false) {
-    return { type: "log", range, ...stepTicks(range, wide), tickmode: "array", title: { text: "step", standoff: 6 }, ...lines() };
+    return { type: "log", range: [...range], ...stepTicks(range, wide), tickmode: "array", title: { text: "step", standoff: 6 }, ...lines() };
   }
 
   function lines() {
@@ -108,8 +109,8 @@
   }
 
   function valueAxis({ log, range }, zoomed) {
-    if (!log) return { range: zoomed || range, nticks: 6, ...lines() };
-    const ends = zoomed || range.map(Math.log10), tickvals = logTicks(ends);
+    if (!log) return { range: [...(zoomed || range)], nticks: 6, ...lines() };
+    const ends = zoomed ? [...zoomed] : range.map(Math.log10), tickvals = logTicks(ends);
     return { type: "log", range: ends, tickmode: "array", tickvals, ticktext: valueLabels(tickvals), ...lines() };
   }
 
@@ -221,7 +222,7 @@
 
   // ---- drawing --------------------------------------------------------------------------------------------------
 
-  const CONFIG = { displayModeBar: false, responsive: true };
+  const CONFIG = { displayModeBar: false, responsive: true, doubleClick: false };
   const figures = { curves: curvesFigure, events: eventsFigure };
 
   function draw(panel) {
@@ -230,7 +231,10 @@
     if (kind === "events") plot.style.height = `${eventsHeight(panel.data)}px`;
     const { traces, layout } = figures[kind](panel.data, panel);
     Plotly.react(plot, traces, layout, CONFIG);
-    if (!panel.drawn) plot.on("plotly_relayout", (change) => follow(panel, change));
+    if (!panel.drawn) {
+      plot.on("plotly_relayout", (change) => follow(panel, change));
+      plot.on("plotly_doubleclick", () => showAll(panel));
+    }
     panel.drawn = true;
     panel.stale = false;
   }
@@ -254,14 +258,21 @@
 
   // What the reader zooms to: steps are shared by all curves, values and the figure of events are each their own.
   function follow(panel, change) {
-    const zoomed = (axis) => (change[`${axis}.autorange`] ? null : [change[`${axis}.range[0]`], change[`${axis}.range[1]`]]);
-    const touched = (axis) => Object.keys(change).some((key) => key.startsWith(`${axis}.`));
-    if (touched("yaxis")) panel.values = zoomed("yaxis");
-    if (touched("xaxis") && panel.kind === "curves") state.range = zoomed("xaxis");
-    else if (touched("xaxis")) panel.range = zoomed("xaxis");
-    if (touched("xaxis") && panel.kind === "curves") redrawAll();
-    else if (touched("xaxis") || touched("yaxis")) draw(panel);
+    const zoomed = (axis) => `${axis}.range[0]` in change && [change[`${axis}.range[0]`], change[`${axis}.range[1]`]];
+    const steps_ = zoomed("xaxis"), values = zoomed("yaxis");
+    if (values) panel.values = values;
+    if (steps_ && panel.kind === "curves") state.range = steps_;
+    else if (steps_) panel.range = steps_;
+    if (steps_ || values) redraw(panel);
   }
+
+  function showAll(panel) {
+    panel.values = panel.range = null;
+    if (panel.kind === "curves") state.range = null;
+    redraw(panel);
+  }
+
+  const redraw = (panel) => (panel.kind === "curves" ? redrawAll() : draw(panel));
 
   function drawForPaper() {
     root.dataset.before = theme();
@@ -277,7 +288,7 @@
   window.addEventListener("beforeprint", () => {
     drawForPaper();
     fit((panel) => {
-      const [width, height] = panel.kind === "events" ? [690, Math.min(panel.plot.offsetHeight, 420)] : [330, 215];
+      const [width, height] = panel.kind === "events" ? [690, Math.min(panel.plot.offsetHeight, 380)] : [330, 215];
       Object.assign(panel.plot.style, { width: `${width}px`, height: `${height}px` });
       Plotly.relayout(panel.plot, { width, height, "font.size": 10, "margin.b": 34 });
     });
