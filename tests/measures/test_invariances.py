@@ -33,7 +33,7 @@ few = settings(max_examples=25, deadline=None)
 
 @st.composite
 def problems(draw):
-    """Features, labels of two or more classes (three or more samples each), and a generator for what is done to them."""
+    """Features, labels of two or more classes (three or more samples each), and a generator for what is done to it."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     num_classes, width = draw(st.integers(2, 6)), draw(st.integers(2, 8))
     labels = np.concatenate([np.repeat(np.arange(num_classes), 3), rng.integers(0, num_classes, 10)])
