@@ -171,6 +171,15 @@ def test_the_command_versions_and_settings_are_there(page):
         assert text in setup["text"]
 
 
+def test_rules_and_parts_that_were_written_by_the_lab_read_as_sentences(run, tmp_path):
+    rule = {"kind": "Threshold", "name": "memorised", "measure": "train/accuracy", "at_least": 0.99, "at_most": None}
+    shown = page_of(*run, tmp_path, rules=[{**rule, "sustained": 3}], title=None, name="modular-addition")
+    (setup,) = shown.all("section", id="setup")
+    assert "train/accuracy ≥ 0.99, in 3 observations in a row" in setup["text"]
+    assert "optimizer · AdamW" in [caption["text"] for caption in shown.within(setup, "caption")]
+    assert shown.all("h1")[0]["text"] == "modular-addition"
+
+
 def test_the_summary_says_the_numbers(page):
     lead = page.all("p", cls="lead")[0]["text"]
     assert "9 members: 3 values of weight decay × 3 seeds." in lead

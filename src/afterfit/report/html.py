@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from importlib import resources
 from itertools import groupby
@@ -101,9 +102,13 @@ def _policy(scripts: Any) -> str:
 
 
 def _subtitle(meta: dict[str, Any]) -> str:
+    """When it was run, with which release and which state of the code (shortened; in full among the versions)."""
     created = str(meta.get("created") or "").replace("T", " ")[:16]
-    version = meta.get("code_version") or (meta.get("versions") or {}).get("afterfit")
-    return " · ".join(part for part in (created, f"afterfit {version}" if version else "") if part)
+    release = str((meta.get("versions") or {}).get("afterfit") or "")
+    code = str(meta.get("code_version") or "")
+    code = code[:7] if re.fullmatch("[0-9a-f]{40}", code) else code
+    software = f"afterfit {release} {f'({code})' if release and code else code}".strip()
+    return " · ".join(part for part in (created, software if release or code else "") if part)
 
 
 def _splits(run: Run) -> list[tuple[str, str]]:

@@ -11,29 +11,51 @@ Row = tuple[str, str, str]
 def setup_tables(meta: dict[str, Any]) -> Iterator[tuple[str, list[Row]]]:
     """Tables of (name, value, note): the experiment by its parts, then rules, environment and versions."""
     yield from _experiment(meta)
-    for key, title in (("rules", "rules of the events"), ("environment", "environment")):
-        rows = [(name, _value(value), "") for name, value in _flat(meta.get(key) or {})]
-        if rows:
-            yield title, rows
     versions = [(name, _value(value), "") for name, value in _flat(meta.get("versions") or {})]
     made = (("code version", meta.get("code_version")), ("created", meta.get("created")))
     versions += [(name, str(value), "") for name, value in made if value]
-    if versions:
-        yield "versions", versions
+    environment = [(name, _value(value), "") for name, value in _flat(meta.get("environment") or {})]
+    tables = (
+        ("rules of the events", _rules(meta.get("rules") or {})),
+        ("environment", environment),
+        ("versions", versions),
+    )
+    yield from ((title, rows) for title, rows in tables if rows)
+
+
+def _rules(rules: Any) -> list[Row]:
+    """One row an event; a threshold that was written as a part reads as a sentence."""
+    if isinstance(rules, dict):
+        return [(name, _value(value), "") for name, value in _flat(rules)]
+    return [(str(rule.get("name", "")), _rule(rule), "") for rule in rules if isinstance(rule, dict)]
+
+
+def _rule(rule: dict[str, Any]) -> str:
+    bounds = [f"{sign} {rule[key]}" for key, sign in (("at_least", "≥"), ("at_most", "≤")) if rule.get(key) is not None]
+    if not bounds or "measure" not in rule:
+        return _value({name: value for name, value in rule.items() if name != "name"})
+    sustained = rule.get("sustained") or 1
+    lasting = f", in {sustained} observations in a row" if sustained > 1 else ""
+    return f"{rule['measure']} {' and '.join(bounds)}{lasting}"
 
 
 def _experiment(meta: dict[str, Any]) -> Iterator[tuple[str, list[Row]]]:
-    """Loose fields and seeds first, then one table a part; a varied field shows the values that it took."""
+    """Loose fields and seeds first, then one table a part; a varied field shows the values that it took.
+
+    What is a table of its own (the rules of the events) or goes without saying is left out.
+    """
     experiment = meta.get("experiment") or {}
     varied = {str(name): values for name, values in (meta.get("vary") or {}).items()}
     parts = {name: value for name, value in experiment.items() if isinstance(value, dict) and value}
-    loose = {name: value for name, value in experiment.items() if name not in parts}
-    rows = [_setting("", name, value, varied) for name, value in loose.items()]
+    known = {*parts, "kind", *(["events"] if meta.get("rules") else [])}
+    rows = [_setting("", name, value, varied) for name, value in experiment.items() if name not in known]
     rows += [("seeds", _value(meta["seeds"]), "")] if "seeds" in meta else []
     if rows:
         yield "experiment", rows
     for part, fields in parts.items():
-        yield part.replace("_", " "), [_setting(f"{part}.", name, value, varied) for name, value in _flat(fields)]
+        kind = fields.get("kind")
+        title = part.replace("_", " ") + (f" · {kind}" if isinstance(kind, str) else "")
+        yield title, [_setting(f"{part}.", name, value, varied) for name, value in _flat(fields) if name != "kind"]
 
 
 def _setting(prefix: str, key: str, value: Any, varied: dict[str, Any]) -> Row:

@@ -12,12 +12,11 @@ from .members import Member, Occurrence, arms_of, median_step, observed_range
 
 
 def title_of(meta: dict[str, Any]) -> str:
-    """The title of a run: its own, else the name of its experiment, else of its task."""
+    """The title of a run: its own, else its name, else the kind of its task."""
     experiment = meta.get("experiment")
-    experiment = experiment if isinstance(experiment, dict) else {}
-    task = experiment.get("task")
-    kind = task.get("kind") or task.get("name") or task.get("type") if isinstance(task, dict) else task
-    return str(meta.get("title") or experiment.get("name") or meta.get("preset") or kind or "A run of afterfit")
+    task = experiment.get("task") if isinstance(experiment, dict) else None
+    kind = task.get("kind") if isinstance(task, dict) else task
+    return str(meta.get("title") or meta.get("name") or kind or "A run of afterfit")
 
 
 def steps_text(occurrences: Sequence[Occurrence]) -> str:
@@ -82,7 +81,7 @@ def _losses(members: Sequence[Member]) -> str:
     diverged = sum(member.status == "diverged" for member in members)
     censored = sum(member.events["generalised"].censored for member in members if "generalised" in member.events)
     parts = [f"{diverged} diverged."] if diverged else []
-    if censored:
+    if 0 < censored < len(members):
         verb = "counts" if censored == 1 else "count"
         parts.append(
             f"{censored} had not generalised when last observed and {verb} as right-censored "

@@ -216,7 +216,8 @@
       ...lines(), range: [-0.6, count - 0.4], tickmode: "array", tickvals: heights, ticktext: data.groups, ticks: "",
       fixedrange: true,
     };
-    const range = panel.range || rangeOf(data.rows.flatMap((row) => row.steps).map(position));
+    const seen = data.rows.flatMap((row) => row.steps).map(position);
+    const range = panel.range || rangeOf([...seen, Math.max(...seen) / 10]); // a decade at least
     return { traces, layout: layout({ xaxis: stepAxis(range, true), yaxis }) };
   }
 
