@@ -185,6 +185,17 @@ def test_shapes_at_the_edge_give_finite_values_that_agree_across_precisions(shap
     assert {name: float(value) for name, value in found.items()} == pytest.approx(expected, rel=1e-3, abs=1e-5)
 
 
+def test_under_jit_the_statistics_of_classes_are_computed_once_for_all_measures():
+    def work(*measures):
+        def battery(z, y):
+            return [measure(z, y, num_classes=50) for measure in measures]
+
+        cost = jax.jit(battery).lower(jnp.zeros((500, 64)), jnp.zeros(500, int)).compile().cost_analysis()
+        return cost["flops"]
+
+    assert work(m.within_class_variance, m.between_class_variance, m.nc1, m.rnc1) < 1.2 * work(m.nc1)
+
+
 def test_torch_gradients_flow_through_the_spread():
     """A class of two points at ±a: the spread is a², its gradient ∓a at each of them."""
     features = torch.tensor([[1.0], [3.0]], requires_grad=True)

@@ -62,7 +62,7 @@ def test_one_vector_added_to_all_rows_leaves_flatness_and_moves_the_bound(single
 
 @pytest.mark.parametrize("growth", [1.0, 10.0, 40.0])
 def test_on_a_simplex_frame_flatness_has_its_closed_form_down_to_tiny_values(growth, single):
-    """κ = M² Σ_s p_s‖w_s‖² − …, for w_c = λ μ_c on a frame of radius M: only 1 − p_max = 1e-17 remains at the end."""
+    """Rows w_c = λ μ_c, radius M: at the end 1 − p_max is 1e-20, of which a float32 softmax shows nothing."""
     count, radius = 6, 1.0
     frame = simplex_frame(count, 8, radius)
     gap = growth * radius**2 * count / (count - 1)
@@ -71,10 +71,12 @@ def test_on_a_simplex_frame_flatness_has_its_closed_form_down_to_tiny_values(gro
     # rows w_s lie at squared distance 2 λ² M² k/(k−1) from each other
     distance = 2 * growth**2 * radius**2 * count / (count - 1)
     pairs = 2 * p * (count - 1) * q + (count - 1) * (count - 2) * q * q
+    e = np.exp(-gap)
+    trace = radius**2 * (count - 1) * e * (2 + (count - 2) * e) / (1 + (count - 1) * e) ** 2
+    assert radius**2 * pairs == pytest.approx(trace, rel=1e-9)  # Tr H as it is published with Proposition 5.3
     value = m.relative_flatness(single(frame.astype(np.float32)), single((growth * frame).astype(np.float32)))
     assert float(value) == pytest.approx(radius**2 * distance * pairs / 2, rel=1e-4)
     # Proposition 5.3 of Han et al. 2025 bounds it
-    e = np.exp(-gap)
     assert float(value) <= growth**2 * count**3 * radius**4 * e / (1 + (count - 1) * e) ** 2
     size = growth**2 * count * radius**2
     bound = m.relative_flatness_bound(single(frame.astype(np.float32)), single((growth * frame).astype(np.float32)))

@@ -1,9 +1,9 @@
 """Variability collapse: how far samples of one class lie apart, alone or against the distance between classes.
 
 Common to all: features have shape (N, d), labels are integers of shape (N,). Without `num_classes` every class that
-occurs counts, whatever its number (3, 7 and 100 are three classes). With it labels lie in [0, num_classes), which is
-what `jit` and `vmap` need, and classes without samples are left out of every mean. A class may have one sample: its
-spread is zero. Half-precision input is computed, and answered, in float32.
+occurs counts, whatever its number (3, 7 and 100 are three classes). With it labels lie in [0, num_classes), and classes
+without samples are left out of every mean; `jit` and `vmap` need it, and cannot check that labels keep to it. A class
+may have one sample: its spread is zero. Half-precision input is computed, and answered, in float32.
 """
 
 from __future__ import annotations
