@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import numbers
 import types
 import typing
 from collections.abc import Iterable
@@ -18,13 +19,15 @@ from typing import Any, Literal, dataclass_transform
 
 T = typing.TypeVar("T")
 
+LONGEST_VALUE = 200  # characters of a refused value that are shown
+
 
 class SpecError(ValueError):
     """A value that cannot be used: says the field, the value given and what would be right, in one line."""
 
     def __init__(self, field: str, value: object, right: str):
         self.field, self.value, self.right = field, value, right
-        super().__init__(f"{field} = {value!r}: {right}")
+        super().__init__(f"{field} = {_shown(value)}: {right}")
 
     def __reduce__(self) -> tuple[type[SpecError], tuple[str, object, str]]:
         """Made again from its three parts when it crosses a process."""
@@ -33,6 +36,12 @@ class SpecError(ValueError):
     def inside(self, owner: str) -> SpecError:
         """The same error, with the field named from one level further out."""
         return SpecError(f"{owner}.{self.field}", self.value, self.right)
+
+
+def _shown(value: object) -> str:
+    """The value in one line of bounded length."""
+    shown = " ".join(repr(value).split())
+    return shown if len(shown) <= LONGEST_VALUE else shown[: LONGEST_VALUE - 2] + " …"
 
 
 def require(condition: bool, field: str, value: object, right: str) -> None:
@@ -103,12 +112,10 @@ def _fitted(value: Any, hint: Any, name: str) -> Any:
 
 def _fitted_to_one(value: Any, hint: Any, name: str) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if hint is float:
-        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else NotImplemented
-    if hint is int:
-        return value if isinstance(value, int) and not isinstance(value, bool) else NotImplemented
+    if hint in (float, int):
+        return _number(value, hint)
     if origin is Literal:
-        return value if value in arguments else NotImplemented
+        return value if any(type(value) is type(word) and value == word for word in arguments) else NotImplemented
     if origin is tuple:
         if not isinstance(value, tuple | list):
             return NotImplemented
@@ -117,7 +124,27 @@ def _fitted_to_one(value: Any, hint: Any, name: str) -> Any:
             raise TypeError(f"{name}: a part may hold tuple[T, ...] only, not {hint}")
         return tuple(_fitted(item, inner, f"{name}[{index}]") for index, item in enumerate(value))
     if isinstance(origin or hint, type):
-        return value if isinstance(value, origin or hint) else NotImplemented
+        return _instance(value, origin or hint, name)
+    return value
+
+
+def _number(value: Any, kind: type) -> Any:
+    """The value as a Python float or int, NumPy's scalars too; NotImplemented if it is none."""
+    wanted = numbers.Real if kind is float else numbers.Integral
+    if not isinstance(value, wanted) or isinstance(value, bool):
+        return NotImplemented
+    try:
+        return kind(value)
+    except OverflowError:  # a whole number beyond every float
+        return NotImplemented
+
+
+def _instance(value: Any, kind: type, name: str) -> Any:
+    """The value, if it is of this kind; a part of the user's own is known by its methods, and must be a part."""
+    if isinstance(value, type) or not isinstance(value, kind):
+        return NotImplemented
+    if getattr(kind, "_is_protocol", False) and not dataclasses.is_dataclass(value):
+        raise SpecError(name, value, "is not a part: decorate its class with afterfit.parts.part")
     return value
 
 

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from afterfit.engine.randomness import Stream, key
+from afterfit.engine.randomness import Stream, key, shuffled
 from afterfit.spec import Experiment
 from afterfit.tasks import Table
 from afterfit.views import View, measure_named, observe, of_the_model
@@ -178,7 +178,7 @@ class MinibatchDraw(NamedTuple):
         """The training rows in the order of the step's epoch."""
         if not (self.size and self.shuffled):
             return train
-        return jax.random.permutation(key(seed, Stream.MINIBATCH_ORDER, step // self.per_epoch), train)
+        return shuffled(key(seed, Stream.MINIBATCH_ORDER, step // self.per_epoch), train)
 
     def rows(
         self, seed: jax.Array, train: jax.Array, order: jax.Array, step: jax.Array
