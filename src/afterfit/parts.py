@@ -16,7 +16,6 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any, Literal, dataclass_transform
 
-
 T = typing.TypeVar("T")
 
 LONGEST_VALUE = 200  # characters of a refused value that are shown
@@ -72,7 +71,7 @@ def part(cls: type[T]) -> type[T]:
 
     def check_everything(self: Any) -> None:
         for name, hint in field_types(cls).items():
-            object.__setattr__(self, name, _fitted(getattr(self, name), hint, name))
+            object.__setattr__(self, name, fitted(getattr(self, name), hint, name))
         if hasattr(self, "check"):
             self.check()
 
@@ -101,12 +100,12 @@ def _may_hold_leaves(hint: Any) -> bool:
     return hint is float or dataclasses.is_dataclass(hint) or any(map(_may_hold_leaves, typing.get_args(hint)))
 
 
-def _fitted(value: Any, hint: Any, name: str) -> Any:
+def fitted(value: Any, hint: Any, name: str) -> Any:
     """The value as its annotation wants it, or SpecError."""
     for option in alternatives(hint):
-        fitted = _fitted_to_one(value, option, name)
-        if fitted is not NotImplemented:
-            return fitted
+        found = _fitted_to_one(value, option, name)
+        if found is not NotImplemented:
+            return found
     raise SpecError(name, value, f"must be {describe(hint)}")
 
 
@@ -122,7 +121,7 @@ def _fitted_to_one(value: Any, hint: Any, name: str) -> Any:
         inner = arguments[0] if len(arguments) == 2 and arguments[1] is Ellipsis else None
         if inner is None:
             raise TypeError(f"{name}: a part may hold tuple[T, ...] only, not {hint}")
-        return tuple(_fitted(item, inner, f"{name}[{index}]") for index, item in enumerate(value))
+        return tuple(fitted(item, inner, f"{name}[{index}]") for index, item in enumerate(value))
     if isinstance(origin or hint, type):
         return _instance(value, origin or hint, name)
     return value

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import operator
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,8 @@ from afterfit.engine.members import Member
 from afterfit.parts import SpecError, nearest, require
 from afterfit.spec import Experiment
 from afterfit.spec.presets import preset
-from afterfit.spec.written import from_dict, replaced, to_dict
-from afterfit.views import measure_named
+from afterfit.spec.written import changed, from_dict, held, to_dict
+from afterfit.views import measure_named, of_the_model
 
 Seeds = int | str | Sequence[int]
 FILE_KEYS = ("preset", "experiment", "seeds", "vary")
@@ -44,13 +46,13 @@ class Request:
         return [(Member(number, seed, experiment), arm) for number, (experiment, arm, seed) in enumerate(pairs)]
 
     def _resolved(self, arm: Mapping[str, Any]) -> Experiment:
-        experiment = self.experiment
-        for field, value in arm.items():
-            experiment = replaced(experiment, field, value)
+        experiment = changed(self.experiment, arm)
         experiment.check_sizes()
-        for measure in experiment.measures:
-            if measure != "loss":
-                measure_named(measure)
+        observed = observed_names(experiment)
+        for rule in experiment.events:
+            require(
+                rule.measure in observed, f"events.{rule.name}.measure", rule.measure, nearest(rule.measure, observed)
+            )
         return experiment
 
     def meta(self) -> dict[str, Any]:
@@ -83,10 +85,8 @@ def resolve(
         SpecError: one line with the field, the value and what would be right.
     """
     request = _starting_point(what)
-    experiment = request.experiment
-    for field, value in (changes or {}).items():
-        experiment = replaced(experiment, field, value)
-    varied = {**request.vary, **_checked_vary(experiment, vary or {})}
+    experiment = changed(request.experiment, changes or {})
+    varied = _checked_vary(experiment, {**request.vary, **(vary or {})})
     chosen = request.seeds if seeds is None else parsed_seeds(seeds)
     return replace(request, experiment=experiment, vary=varied, seeds=chosen)
 
@@ -103,44 +103,43 @@ def _starting_point(what: str | Experiment | Path) -> Request:
 def read_toml(path: Path) -> Request:
     """The request written in a TOML file: `preset`, `[experiment]` (fields to change), `seeds` and `[vary]`."""
     try:
-        written = tomllib.loads(path.read_text())
+        written = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SpecError("preset", str(path), f"cannot be read: {error.strerror}") from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # not TOML, or not text at all
         raise SpecError("preset", str(path), f"is not TOML: {error}") from error
     for key in written:
         require(key in FILE_KEYS, key, written[key], f"no such entry; {nearest(key, FILE_KEYS)}")
-    changes = written.get("experiment", {})
+    for key in ("experiment", "vary"):
+        require(isinstance(written.setdefault(key, {}), dict), key, written[key], f"must be a table, [{key}]")
     if "preset" in written:
-        request = _starting_point(written["preset"])
-        experiment = request.experiment
-        for field, value in changes.items():
-            experiment = replaced(experiment, field, tuple(value) if isinstance(value, list) else value)
+        named = preset(written["preset"])
+        experiment, usual_seeds = changed(named.experiment, written["experiment"]), named.seeds
     else:
-        for field in ("task", "model"):
-            require("kind" in changes.get(field, {}), f"experiment.{field}.kind", None, f"no preset, so name a {field}")
-        request = Request(path.stem, from_dict({"kind": "Experiment", **changes}), {}, (0,))
-        experiment = request.experiment
-    seeds = parsed_seeds(written["seeds"]) if "seeds" in written else request.seeds
-    return Request(path.stem, experiment, _checked_vary(experiment, written.get("vary", {})), seeds)
+        experiment, usual_seeds = from_dict({"kind": "Experiment", **written["experiment"]}, by_hand=True), (0,)
+    seeds = parsed_seeds(written["seeds"]) if "seeds" in written else usual_seeds
+    return Request(path.stem, experiment, _checked_vary(experiment, written["vary"]), seeds)
+
+
+def observed_names(experiment: Experiment) -> list[str]:
+    """What the observations of an experiment are called; refuses a measure that there is not."""
+    names = []
+    for measure in experiment.measures:
+        of_model = measure != "loss" and of_the_model(measure_named(measure))
+        names += [measure] if of_model else [f"{split}/{measure}" for split in ("train", "test")]
+    return names
 
 
 def _checked_vary(experiment: Experiment, vary: Mapping[str, Iterable[Any]]) -> dict[str, tuple[Any, ...]]:
     """The varied values as their fields hold them, each given once."""
     checked = {}
     for field, values in vary.items():
-        listed = (values,) if isinstance(values, str) else tuple(values)
+        listed = tuple(values) if isinstance(values, Iterable) and not isinstance(values, str | Mapping) else (values,)
         require(bool(listed), f"vary {field}", list(listed), "needs one value at least")
-        held = [_held(replaced(experiment, field, value), field) for value in listed]
-        require(len(set(map(repr, held))) == len(held), f"vary {field}", list(listed), "has a value twice")
-        checked[field] = tuple(held)
+        plain = [held(experiment, field, value) for value in listed]
+        require(len(set(map(repr, plain))) == len(plain), f"vary {field}", list(listed), "has a value twice")
+        checked[field] = tuple(plain)
     return checked
-
-
-def _held(part: Any, path: str) -> Any:
-    for name in path.split("."):
-        part = getattr(part, name)
-    return to_dict(part) if hasattr(part, "__dataclass_fields__") else part
 
 
 def parsed_seeds(seeds: Seeds) -> tuple[int, ...]:
@@ -149,10 +148,10 @@ def parsed_seeds(seeds: Seeds) -> tuple[int, ...]:
     try:
         if isinstance(seeds, str) and not seeds.isdigit():
             found = tuple(itertools.chain.from_iterable(map(_span, seeds.split(","))))
-        elif isinstance(seeds, int | str):
+        elif isinstance(seeds, str | Integral):
             found = tuple(range(int(seeds)))
         else:
-            found = tuple(map(int, seeds))
+            found = tuple(map(operator.index, seeds))
     except (TypeError, ValueError):
         raise SpecError("seeds", seeds, right) from None
     valid = bool(found) and len(set(found)) == len(found) and all(0 <= seed < 2**32 for seed in found)
@@ -163,5 +162,3 @@ def parsed_seeds(seeds: Seeds) -> tuple[int, ...]:
 def _span(text: str) -> range:
     low, dash, high = text.strip().partition("-")
     return range(int(low), int(high if dash else low) + 1)
-
-

@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import typing
+from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from afterfit import models, tasks
-from afterfit.parts import SpecError, alternatives, describe, field_types, nearest
+from afterfit.parts import SpecError, alternatives, describe, field_types, fitted, nearest
 from afterfit.spec import events, experiment, losses, optimizers, schedules
 
 P = TypeVar("P")
@@ -51,8 +53,8 @@ def kind_of(name: str, field: str = "kind") -> type:
             raise SpecError(field, name, nearest(name, KINDS))
         return KINDS[name]
     try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+        found = attrgetter(attribute)(importlib.import_module(module))
+    except (ImportError, AttributeError, ValueError) as error:
         raise SpecError(field, name, f"cannot be imported ({error}); define it in a module that can") from error
     if not (isinstance(found, type) and dataclasses.is_dataclass(found)):
         raise SpecError(field, name, "is not a part: decorate its class with afterfit.parts.part")
@@ -62,20 +64,42 @@ def kind_of(name: str, field: str = "kind") -> type:
 def to_dict(part: Any) -> dict[str, Any]:
     """A part as plain values, with its type under "kind"."""
     return {"kind": kind_name(type(part))} | {
-        field.name: _plain(getattr(part, field.name)) for field in dataclasses.fields(part)
+        field.name: plain(getattr(part, field.name)) for field in dataclasses.fields(part)
     }
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value of a part as JSON has it: parts as dictionaries, tuples as lists."""
     if dataclasses.is_dataclass(value):
         return to_dict(value)
-    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+    return [plain(item) for item in value] if isinstance(value, tuple) else value
 
 
-def from_dict(written: dict[str, Any]) -> Any:
-    """The part that `to_dict` wrote."""
+def from_dict(written: Mapping[str, Any], *, by_hand: bool = False) -> Any:
+    """The part that `to_dict` wrote.
+
+    Args:
+        written: values by field, and the type under "kind". Fields that are not there have their defaults.
+        by_hand: a person wrote it: text is read as the field's type wants it, and a part in which only some fields are
+            to differ from the default needs no "kind".
+    """
+    if not isinstance(written.get("kind"), str):
+        raise SpecError("kind", written.get("kind"), "must name what it is, such as 'MLP'")
     cls = kind_of(written["kind"])
-    return cls(**{name: _read(value) for name, value in written.items() if name != "kind"})
+    values = {name: value for name, value in written.items() if name != "kind"}
+    for name in values:
+        if name not in field_types(cls):
+            raise SpecError(name, values[name], f"no such field of {cls.__name__}; {nearest(name, field_types(cls))}")
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    for name, field in fields.items():
+        if name not in values and field.default is field.default_factory is dataclasses.MISSING:
+            raise SpecError(name, None, f"must be given for {cls.__name__}")
+    if not by_hand:
+        return cls(**{name: _read(value) for name, value in values.items()})
+    defaults = {name: None if field.default is dataclasses.MISSING else field.default for name, field in fields.items()}
+    return cls(
+        **{name: _by_hand(value, field_types(cls)[name], defaults[name], name) for name, value in values.items()}
+    )
 
 
 def _read(value: Any) -> Any:
@@ -85,40 +109,85 @@ def _read(value: Any) -> Any:
 
 
 def replaced(part: P, path: str, value: Any) -> P:
-    """The part with one field, named by its dotted path, set to another value.
+    """The part with one field, named by its dotted path, set to another value: see `changed`."""
+    return changed(part, {path: value})
 
-    A dictionary replaces fields of the part that stands there, or the whole part if it names another "kind". Text is
-    read as the field's type wants it, so that values from a command line and from a program mean the same.
+
+def changed(part: P, changes: Mapping[str, Any]) -> P:
+    """The part with fields, named by their dotted paths, set to other values, all at once.
+
+    What the values must be in common is checked for the outcome only, not on the way to it. A dictionary changes fields
+    of the part that stands there, or puts another one in its place if it names another "kind". Text is read as the
+    field's type wants it, so that values from a command line and from a program mean the same.
     """
+    by_field: dict[str, list[tuple[str, Any]]] = {}
+    for path, value in changes.items():
+        name, _, rest = path.partition(".")
+        _require_field(part, name, path, value)
+        by_field.setdefault(name, []).append((rest, value))
+    new = {}
+    for name, entries in by_field.items():
+        new[name] = getattr(part, name)
+        for value in (value for rest, value in entries if not rest):
+            new[name] = _by_hand(value, field_types(type(part))[name], new[name], name)
+        deeper = {rest: value for rest, value in entries if rest}
+        if deeper:
+            new[name] = _inside(name, changed, new[name], deeper)
+    return dataclasses.replace(part, **new)  # type: ignore[type-var]
+
+
+def held(part: Any, path: str, value: Any) -> Any:
+    """A value as the field with this dotted path would hold it, in plain form, whatever stands in other fields."""
     name, _, rest = path.partition(".")
-    if not dataclasses.is_dataclass(part) or name not in field_types(type(part)):
-        known = field_types(type(part)) if dataclasses.is_dataclass(part) else ()
-        raise SpecError(path, value, f"no such field; {nearest(name, known)}" if known else "no such field")
-    present = getattr(part, name)
+    _require_field(part, name, path, value)
+    if rest:
+        return _inside(name, held, getattr(part, name), rest, value)
+    hint = field_types(type(part))[name]
+    return plain(fitted(_by_hand(value, hint, getattr(part, name), name), hint, name))
+
+
+def _inside(name: str, function: Any, *arguments: Any) -> Any:
     try:
-        if rest:
-            changed = replaced(present, rest, value)
-        elif isinstance(value, dict):
-            changed = _merged(present, value)
-        else:
-            changed = parsed(value, field_types(type(part))[name], name) if isinstance(value, str) else value
+        return function(*arguments)
     except SpecError as error:
-        raise error.inside(name) if rest or isinstance(value, dict) else error from None
-    return dataclasses.replace(part, **{name: changed})  # type: ignore[type-var]
+        raise error.inside(name) from None
 
 
-def _merged(present: Any, changes: dict[str, Any]) -> Any:
-    kind = changes.get("kind")
-    if kind is not None and kind != kind_name(type(present)):
-        return from_dict(changes)
-    for name, value in changes.items():
-        if name != "kind":
-            present = replaced(present, name, value)
-    return present
+def _require_field(part: Any, name: str, path: str, value: Any) -> None:
+    """Refuse a field that is not there, with the nearest one, be it further down."""
+    if not dataclasses.is_dataclass(part):
+        raise SpecError(path, value, "no such field")
+    own = field_types(type(part))
+    if name not in own:
+        everywhere = nearest(path, {*own, *leaves_and_fields(part)})
+        raise SpecError(path, value, f"no such field; {everywhere if '?' in everywhere else nearest(name, own)}")
+
+
+def _by_hand(value: Any, hint: Any, present: Any, name: str) -> Any:
+    """A value that a person wrote for a field in which `present` stands."""
+    if isinstance(value, str):
+        return parsed(value, hint, name)
+    if isinstance(value, Mapping):
+        return _inside(name, _part_by_hand, value, hint, present)
+    items = next(
+        (typing.get_args(option)[0] for option in alternatives(hint) if typing.get_origin(option) is tuple), None
+    )
+    if isinstance(value, list | tuple) and items is not None:
+        return tuple(_by_hand(item, items, None, f"{name}[{index}]") for index, item in enumerate(value))
+    return value
+
+
+def _part_by_hand(written: Mapping[str, Any], hint: Any, present: Any) -> Any:
+    own_kind = kind_name(type(present)) if dataclasses.is_dataclass(present) else None
+    if own_kind and written.get("kind", own_kind) == own_kind:
+        return changed(present, {name: value for name, value in written.items() if name != "kind"})
+    possible = [option for option in alternatives(hint) if dataclasses.is_dataclass(option)]
+    named = written if "kind" in written or len(possible) != 1 else {**written, "kind": kind_name(possible[0])}
+    return from_dict(named, by_hand=True)
 
 
 def parsed(text: str, hint: Any, field: str) -> Any:
-    """Text as a value of an annotation: "0.3", "none", "true", "200,200" for a list."""
+    """Text as a value of an annotation: "0.3", "none", "true", "200,200" for a list, "SGD" for a part with its defaults."""
     for option in alternatives(hint):
         if option is type(None) and text.lower() in ("none", "null"):
             return None
@@ -131,7 +200,16 @@ def parsed(text: str, hint: Any, field: str) -> Any:
         if typing.get_origin(option) is tuple:
             inner = typing.get_args(option)[0]
             return tuple(parsed(item.strip(), inner, field) for item in text.split(",") if item.strip())
-    raise SpecError(field, text, f"must be {describe(hint)}")
+    fitting = kinds_of(hint)
+    if fitting and (text in fitting or ":" in text):
+        return _inside(field, from_dict, {"kind": text})
+    raise SpecError(field, text, nearest(text, fitting) if fitting else f"must be {describe(hint)}")
+
+
+def kinds_of(hint: Any) -> list[str]:
+    """The names of afterfit's parts that a field with this annotation can hold."""
+    options = tuple(option for option in alternatives(hint) if isinstance(option, type))
+    return [name for name, kind in KINDS.items() if options and issubclass(kind, options)]
 
 
 def _scalar(text: str, kind: type) -> Any:
