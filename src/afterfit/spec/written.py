@@ -87,19 +87,23 @@ def from_dict(written: Mapping[str, Any], *, by_hand: bool = False) -> Any:
         raise SpecError("kind", written.get("kind"), "must name what it is, such as 'MLP'")
     cls = kind_of(written["kind"])
     values = {name: value for name, value in written.items() if name != "kind"}
-    for name in values:
-        if name not in field_types(cls):
-            raise SpecError(name, values[name], f"no such field of {cls.__name__}; {nearest(name, field_types(cls))}")
-    fields = {field.name: field for field in dataclasses.fields(cls)}
-    for name, field in fields.items():
-        if name not in values and field.default is field.default_factory is dataclasses.MISSING:
-            raise SpecError(name, None, f"must be given for {cls.__name__}")
-    if not by_hand:
-        return cls(**{name: _read(value) for name, value in values.items()})
-    defaults = {name: None if field.default is dataclasses.MISSING else field.default for name, field in fields.items()}
-    return cls(
-        **{name: _by_hand(value, field_types(cls)[name], defaults[name], name) for name, value in values.items()}
-    )
+    defaults = _defaults(cls, values)
+    if by_hand:
+        hints = field_types(cls)
+        return cls(**{name: _by_hand(value, hints[name], defaults[name], name) for name, value in values.items()})
+    return cls(**{name: _read(value) for name, value in values.items()})
+
+
+def _defaults(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """What each field of a part starts from; refuses values for fields that are not there, and fields left out."""
+    defaults = {field.name: field.default for field in dataclasses.fields(cls)}
+    for name, value in values.items():
+        if name not in defaults:
+            raise SpecError(name, value, f"no such field of {cls.__name__}; {nearest(name, defaults)}")
+    for field in dataclasses.fields(cls):
+        if field.name not in values and field.default is field.default_factory is dataclasses.MISSING:
+            raise SpecError(field.name, None, f"must be given for {cls.__name__}")
+    return defaults
 
 
 def _read(value: Any) -> Any:
@@ -169,10 +173,9 @@ def _by_hand(value: Any, hint: Any, present: Any, name: str) -> Any:
         return parsed(value, hint, name)
     if isinstance(value, Mapping):
         return _inside(name, _part_by_hand, value, hint, present)
-    items = next(
-        (typing.get_args(option)[0] for option in alternatives(hint) if typing.get_origin(option) is tuple), None
-    )
-    if isinstance(value, list | tuple) and items is not None:
+    lists = [option for option in alternatives(hint) if typing.get_origin(option) is tuple]
+    if isinstance(value, list | tuple) and lists:
+        items = typing.get_args(lists[0])[0]
         return tuple(_by_hand(item, items, None, f"{name}[{index}]") for index, item in enumerate(value))
     return value
 
@@ -187,7 +190,7 @@ def _part_by_hand(written: Mapping[str, Any], hint: Any, present: Any) -> Any:
 
 
 def parsed(text: str, hint: Any, field: str) -> Any:
-    """Text as a value of an annotation: "0.3", "none", "true", "200,200" for a list, "SGD" for a part with its defaults."""
+    """Text as a value of an annotation: "0.3", "none", "true", "200,200" for a list, "SGD" for such a part."""
     for option in alternatives(hint):
         if option is type(None) and text.lower() in ("none", "null"):
             return None
