@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from afterfit import measures as measure_functions
@@ -48,8 +48,14 @@ class View:
         if layer not in self.layers:
             raise SpecError("measures", f"@{layer}", nearest(layer, self.layers) if self.layers else "no such layer")
         x = self.layers[layer]
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return View(**(values | {"features": x.reshape(x.shape[0], -1)}))
+        return replace(self, features=x.reshape(x.shape[0], -1))
+
+    def first(self, samples: int) -> View:
+        """The same view of the first so many samples."""
+        if samples >= self.labels.shape[0]:
+            return self
+        cut = {name: getattr(self, name)[:samples] for name in ("inputs", "labels", "features", "logits")}
+        return replace(self, **cut, layers={name: x[:samples] for name, x in self.layers.items()})
 
     def arguments(self, function: Callable[..., Any]) -> dict[str, Any]:
         """What of this view the function's parameters ask for, by name."""

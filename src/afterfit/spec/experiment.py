@@ -60,6 +60,8 @@ class Experiment:
         steps: optimiser steps at most.
         schedule: at which steps the measures are taken.
         measures: what is taken, on train and on test; `name@layer` reads another layer than the penultimate.
+        probe: the measures other than loss and accuracy see this many examples of each split, the same ones at every
+            step; none for all.
         events: rules, declared before the run and stored with it.
         stop_when: a member is done once this event has happened; none to train for all the steps.
         patience: steps to go on after that.
@@ -73,6 +75,7 @@ class Experiment:
     steps: int = 10_000
     schedule: Every | Logarithmic | Paced = Every()
     measures: tuple[str, ...] = DEFAULT_MEASURES
+    probe: int | None = None
     events: tuple[Threshold, ...] = (MEMORISED, GENERALISED)
     stop_when: str | None = None
     patience: int = 0
@@ -80,6 +83,7 @@ class Experiment:
     def check(self) -> None:
         """Refuse what does not fit together."""
         require(self.steps >= 1, "steps", self.steps, "must be 1 or more")
+        require(self.probe is None or self.probe >= 1, "probe", self.probe, "must be 1 or more, or none for all")
         require(self.patience >= 0, "patience", self.patience, "must be 0 or more")
         names = [rule.name for rule in self.events]
         require(len(set(names)) == len(names), "events", names, "must have different names")

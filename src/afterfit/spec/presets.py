@@ -34,7 +34,8 @@ _MODULAR_ADDITION = Experiment(
     optimizer=AdamW(learning_rate=1e-3, weight_decay=1.0, b2=0.98),
     minibatch=Minibatch(size=512),
     steps=10_000,
-    schedule=Every(steps=100),
+    schedule=Every(steps=200),
+    probe=2_048,
     stop_when="generalised",
     patience=500,
 )
@@ -73,6 +74,7 @@ _TRUONG_2026 = Experiment(
     minibatch=Minibatch(size=512, order="replacement"),
     steps=50_000,
     schedule=Every(steps=200),
+    probe=512,
 )  # fmt: skip
 
 _PERMUTATION_S5 = Experiment(
@@ -100,9 +102,7 @@ _SAKAMOTO_2025 = Experiment(
     events=_IMAGE_EVENTS,
 )
 
-_SAKAMOTO_2025_FASHION = replace(
-    _SAKAMOTO_2025, task=Images(dataset="fashion-mnist", train_size=1_000, subset="first")
-)
+_SAKAMOTO_2025_FASHION = replace(_SAKAMOTO_2025, task=Images(dataset="fashion-mnist", train_size=1_000, subset="first"))
 
 # Liu et al. 2022, "Omnigrok": the recipe that Sakamoto & Sato start from, with the mean-reduced loss and batches of 200.
 _OMNIGROK = Experiment(
