@@ -224,9 +224,12 @@ def start_block(spec: Transformer, key: jax.Array) -> Block:
     biases = [bias_all] * 4 + [bias_mlp] * 2
     make = start_torch if spec.init == "torch" else start_normal
     linear = [make(k, i, *size, bias=b) for i, (k, size, b) in enumerate(zip(keys, sizes, biases, strict=True))]
-    linear[4] = linear[4].stored(input_first=True)
-    norms = [LayerNorm.start(d, bias=bias_mlp) if spec.norm != "none" else None for _ in range(2)]
-    return Block(*linear, *norms, spec.heads, spec.norm == "pre", spec.activation)
+    query, key_, value, output, mlp_in, mlp_out = linear
+    attention_norm, mlp_norm = (LayerNorm.start(d, bias=bias_mlp) if spec.norm != "none" else None for _ in range(2))
+    return Block(
+        query, key_, value, output, mlp_in.stored(input_first=True), mlp_out, attention_norm, mlp_norm,
+        spec.heads, spec.norm == "pre", spec.activation,
+    )  # fmt: skip
 
 
 def start_normal(key: jax.Array, index: int, fan_in: int, fan_out: int, *, bias: bool) -> Linear:
