@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import io
+import itertools
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +16,7 @@ import tyro
 
 from afterfit._version import __version__
 from afterfit.cli_run import run_command
+from afterfit.parts import SpecError, require
 
 Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR", help="The run's folder.")]
 Kind = Literal["presets", "tasks", "models", "measures"]
@@ -100,22 +105,43 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _guarded(asked: list[str]) -> int:
     """The command, with what the user can mend told in one line."""
-    from afterfit.parts import SpecError
-    from afterfit.store import StoreError
-    from afterfit.tasks import DataError
-
     try:
-        if asked[:1] == ["run"] and asked[1:2] and not asked[1].startswith("-"):
-            return run_command(asked[1], asked[2:])
-        command: Any = tyro.cli(Command, prog="afterfit", description=DESCRIPTION, args=asked)  # type: ignore[arg-type]
-        return dispatch(command)
+        if asked[:1] == ["run"] and asked[1:2] not in (["-h"], ["--help"]):
+            first = asked[1] if asked[1:] else ""
+            require(first[:1] not in ("", "-"), "PRESET", first, "comes first: afterfit run PRESET [options]")
+            return run_command(first, asked[2:])
+        return dispatch(_parsed(asked))
     except SpecError as error:
         return _fail(2, str(error))
-    except (StoreError, DataError) as error:
-        return _fail(1, str(error))
-    except BrokenPipeError:  # the reader of our output has seen enough
-        sys.stderr.close()
+    except BrokenPipeError:  # the reader of our output has seen enough, so nothing may be flushed at exit either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except KeyboardInterrupt:
+        return _fail(130, "stopped")
+    except OSError as error:
+        return _fail(1, f"{error.filename or 'it'} cannot be used: {(error.strerror or str(error)).lower()}")
+    except RuntimeError as error:
+        from afterfit.store import StoreError
+        from afterfit.tasks import DataError
+
+        if not isinstance(error, StoreError | DataError):
+            raise
+        return _fail(1, str(error))
+
+
+def _parsed(asked: list[str]) -> Any:
+    """The command; what tyro says of a wrong one is brought to one line."""
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(Command, prog="afterfit", description=DESCRIPTION, args=asked)  # type: ignore[arg-type]
+    except SystemExit as ended:
+        if not ended.code:
+            raise
+        # A box with a title; the first paragraph inside it says what is wrong.
+        inside = [line.strip("│ ") for line in said.getvalue().splitlines() if line.startswith("│")]
+        paragraph = list(itertools.takewhile(lambda line: line.strip("─"), inside))
+        sys.exit(_fail(2, " ".join(paragraph) + "; see afterfit --help"))
 
 
 def _fail(status: int, text: str) -> int:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import sys
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import tyro
 
-from afterfit.parts import SpecError
+from afterfit.parts import SpecError, alternatives, describe, nearest, require
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,37 +28,95 @@ class RunOptions:
         json_lines: Say everything as one JSON object a line.
     """
 
-    seeds: str | None = None
-    vary: Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="FIELD V [V ...]")] = ()
-    out: Path | None = None
+    seeds: Annotated[str | None, tyro.conf.arg(metavar="SEEDS")] = None
+    vary: Annotated[
+        tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="FIELD V [V ...]")
+    ] = ()
+    out: Annotated[str | None, tyro.conf.arg(metavar="DIR")] = None
     workers: int | None = None
     batch_size: int | None = None
     checkpoint_seconds: float = 30.0
-    quiet: bool = False
-    json_lines: bool = False
+    quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    json_lines: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
 
 
 def run_command(preset: str, arguments: list[str]) -> int:
     """Train, then print the table of members and where the report is."""
     from afterfit.lab.request import resolve
 
-    request = resolve(preset)
-    options, changes = parse(preset, request.experiment, arguments)
-    vary = dict(_vary_entry(entry) for entry in options.vary)
+    options, changes = parse(preset, resolve(preset).experiment, arguments)
+    vary = _vary(options.vary)
+    resolve(preset, seeds=options.seeds, vary=vary, changes=changes).members()  # refuses before JAX is even imported
     return _train(preset, options, vary, changes)
 
 
 def parse(preset: str, experiment: Any, arguments: list[str]) -> tuple[RunOptions, dict[str, Any]]:
-    """The options, and the fields that were set to something else than the preset's."""
+    """The options, and the values of the fields that were set, by dotted path.
+
+    Values are read as those of --vary and of TOML files are, and refused in one line.
+    """
     from afterfit.spec.written import leaves_and_fields
 
     fields = {path: (hint, value) for path, (hint, value) in leaves_and_fields(experiment).items() if _settable(hint)}
-    names = {path: path.replace(".", "__") for path in fields}
-    help_texts = descriptions(experiment)
+    given = _split(arguments)
+    if any(name in ("h", "help") or name.startswith("tyro-") for name, _ in given):
+        _help(preset, experiment, fields, arguments)
+    hints = get_type_hints(RunOptions)
+    options: dict[str, Any] = {}
+    changes: dict[str, Any] = {}
+    for name, values in given:
+        path = name.replace("-", "_")
+        if path == "vary":
+            options["vary"] = (*options.get("vary", ()), tuple(values))
+        elif path in hints:
+            options[path] = _option(name, values, hints[path])
+        elif path in fields:
+            changes[path] = _value(name, values, fields[path][0])
+        else:
+            flags = [f"--{known.replace('_', '-')}" for known in (*hints, *fields)]
+            close = nearest(f"--{name}", flags)
+            right = close if close.startswith("did") else f"see afterfit run {preset} --help"
+            raise SpecError(f"--{name}", " ".join(values), f"no such option; {right}")
+    return RunOptions(**options), changes
+
+
+def _split(arguments: list[str]) -> list[tuple[str, list[str]]]:
+    """Every option, without its dashes, with the values that follow it."""
+    found: list[tuple[str, list[str]]] = []
+    for argument in arguments:
+        if argument.startswith("--") or argument == "-h":
+            name, equals, value = argument.lstrip("-").partition("=")
+            found.append((name, [value] if equals else []))
+        else:
+            require(bool(found), "PRESET", argument, "one preset at a time; options begin with --")
+            found[-1][1].append(argument)
+    return found
+
+
+def _option(name: str, values: list[str], hint: Any) -> Any:
+    if hint is bool:
+        require(not values, f"--{name}", " ".join(values), "takes no value")
+        return True
+    if str in get_args(hint):
+        require(len(values) == 1, f"--{name}", " ".join(values), "needs one value")
+        return values[0]
+    return _value(name, values, hint)
+
+
+def _value(name: str, values: list[str], hint: Any) -> Any:
+    from afterfit.spec.written import parsed
+
+    require(bool(values), f"--{name}", "", f"needs a value: {describe(hint)}")
+    return parsed(",".join(values), hint, f"--{name}")
+
+
+def _help(preset: str, experiment: Any, fields: dict[str, tuple[Any, Any]], arguments: list[str]) -> None:
+    """Print what can be set, and exit."""
+    texts = descriptions(experiment)
     settable = dataclasses.make_dataclass(
         "Fields",
         [
-            (names[path], Annotated[hint, tyro.conf.arg(name=path, help=help_texts.get(path, ""))], value)
+            (path.replace(".", "__"), Annotated[hint, tyro.conf.arg(name=path, help=texts.get(path, ""))], value)
             for path, (hint, value) in fields.items()
         ],
         frozen=True,
@@ -67,28 +125,24 @@ def parse(preset: str, experiment: Any, arguments: list[str]) -> tuple[RunOption
         "Both",
         [
             ("options", Annotated[RunOptions, tyro.conf.arg(name="")], RunOptions()),
-            ("fields", Annotated[settable, tyro.conf.arg(name="")], settable()),
+            ("fields", Annotated[settable, tyro.conf.arg(name=""), tyro.conf.FlagConversionOff], settable()),
         ],
         frozen=True,
     )
-    parsed: Any = tyro.cli(
+    tyro.cli(
         both,
         prog=f"afterfit run {preset}",
-        args=arguments,
+        args=["--help" if argument == "-h" else argument for argument in arguments if argument.startswith("-")],
         description="Train the members and write their report. The same command again resumes.",
-        config=(tyro.conf.AvoidSubcommands, tyro.conf.FlagConversionOff),
+        config=(tyro.conf.AvoidSubcommands,),
     )
-    given = {path: getattr(parsed.fields, name) for path, name in names.items()}
-    return parsed.options, {path: value for path, value in given.items() if value != fields[path][1]}
 
 
 def _settable(hint: Any) -> bool:
     """Whether a field is one that a command line can hold: not a list of parts."""
-    from afterfit.parts import alternatives
-
-    plain = (int, float, bool, str, type(None))
+    scalar = (int, float, bool, str, type(None))
     return all(
-        option in plain or getattr(option, "__origin__", None) is Literal or option.__args__[0] in plain
+        option in scalar or get_origin(option) is Literal or (get_args(option) or (None,))[0] in scalar
         for option in alternatives(hint)
     )
 
@@ -107,16 +161,21 @@ def descriptions(part: Any, path: str = "") -> dict[str, str]:
     return found
 
 
-def _vary_entry(entry: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
-    if not entry:
-        raise SpecError("vary", "", "needs a field and its values, such as --vary optimizer.weight_decay 0.3 1.0")
-    field, *values = entry
-    return field.replace("-", "_"), tuple(values)
+def _vary(entries: tuple[tuple[str, ...], ...]) -> dict[str, tuple[str, ...]]:
+    """Values by field; those of a field that was named twice are put together."""
+    vary: dict[str, tuple[str, ...]] = {}
+    for entry in entries:
+        right = "needs a field and its values, such as --vary optimizer.weight_decay 0.3 1.0"
+        require(bool(entry), "--vary", "", right)
+        field = entry[0].replace("-", "_")
+        vary[field] = vary.get(field, ()) + entry[1:]
+    return vary
 
 
 def _train(preset: str, options: RunOptions, vary: dict[str, tuple[str, ...]], changes: dict[str, Any]) -> int:
     from rich.console import Console
 
+    from afterfit.cli_look import show_runs
     from afterfit.engine.workers import WorkerFailed
     from afterfit.lab.run import Interrupted, run
 
@@ -134,12 +193,12 @@ def _train(preset: str, options: RunOptions, vary: dict[str, tuple[str, ...]], c
         print(f"afterfit: {failed}; the rest is kept, the same command tries again", file=sys.stderr)  # noqa: T201
         return 1
     report = runs.report()
-    if not options.json_lines:
-        from afterfit.cli_look import show_runs
-
-        if not options.quiet:
-            show_runs(runs, console)
-        print(f"report: {report}")  # noqa: T201
+    if options.json_lines:
+        print(json.dumps({"kind": "report", "path": str(report)}))  # noqa: T201
+        return 0
+    if not options.quiet:
+        show_runs(runs, console)
+    print(f"report: {report}")  # noqa: T201
     return 0
 
 

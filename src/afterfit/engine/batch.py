@@ -14,6 +14,7 @@ import numpy as np
 
 from afterfit.engine.checkpoints import Checkpoints, Parameters
 from afterfit.engine.members import Batch, Member
+from afterfit.engine.messages import Row
 from afterfit.engine.pytree import stack
 from afterfit.engine.trainer import FINITE, Rows, State, Trainer
 from afterfit.spec import Streak
@@ -21,7 +22,6 @@ from afterfit.spec import Streak
 # Seconds: how soon a request to stop is answered, and how much work a kill can cost.
 CHUNK_SECONDS, CHECKPOINT_SECONDS = 1.0, 30.0
 
-Row = tuple[int, int, dict[str, float]]
 Tree = TypeVar("Tree")
 
 
@@ -208,21 +208,22 @@ class BatchRun:
             like = jax.tree.structure(jax.eval_shape(self.trainer.start, self.experiments, self.seeds))
             leaves = [jnp.asarray(saved.arrays[str(index)]) for index in range(like.num_leaves)]
             self.state = sharded(jax.tree.unflatten(like, leaves))
-            self.sink.note("resumed", f"batch {self.batch.number} goes on from step {step}")
+            self.sink.note("resumed", f"batch {self.batch.number} goes on from step {step:,}")
+            # A kill may have come between the checkpoint and the word of these ends.
+            for number, end in ended.items():
+                self.sink.status(number, *end)
             return True
         return False
 
-    def _lacking(
-        self, step: int, ended: Mapping[int, tuple[str, int]], stored: Mapping[int, set[int]]
-    ) -> str | None:
+    def _lacking(self, step: int, ended: Mapping[int, tuple[str, int]], stored: Mapping[int, set[int]]) -> str | None:
         """What is not there although it came before a checkpoint, in words."""
         for number in (member.number for member in self.batch.members):
             until = ended[number][1] if number in ended else step
             missing = [s for s in self.experiment.observed_steps(until) if s not in stored.get(number, ())]
             if missing:
                 return f"member {number} has no row for step {missing[0]}"
-            if number in ended and self.parameters.path(number) is None:
-                return f"the parameters of member {number} are not there"
+            if number in ended and not self.parameters.is_intact(number):
+                return f"the parameters of member {number} are missing or damaged"
         return None
 
 

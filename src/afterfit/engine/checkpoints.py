@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +18,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load, save
 
+WRITING = ".writing-"  # how the name of a file begins that is not whole yet
 NAME = re.compile(r"(?:step|member)-(\d+)-([0-9a-f]{32})\.safetensors")
 
 
@@ -39,15 +39,16 @@ def write(path: Path, arrays: Mapping[str, np.ndarray], notes: Mapping[str, Any]
     content = save(contiguous, metadata={"notes": json.dumps(notes)})
     target = path.with_name(path.name.format(digest=hashlib.sha256(content).hexdigest()[:32]))
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".writing-", delete=False) as file:
-        try:
+    partial = path.with_name(WRITING + path.name.rpartition("-")[0])
+    try:
+        with partial.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-            Path(file.name).replace(target)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
+        partial.replace(target)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
     _make_rename_durable(target.parent)
     return target
 
@@ -89,6 +90,14 @@ class Parameters:
         found = list(self.folder.glob(f"member-{member:05d}-*.safetensors"))
         return found[0] if found else None
 
+    def is_intact(self, member: int) -> bool:
+        """Whether a member's parameters are there, and their bytes are those that were written."""
+        path = self.path(member)
+        try:
+            return path is not None and bool(read(path))
+        except Damaged:
+            return False
+
     def save(self, member: int, arrays: Mapping[str, np.ndarray], notes: Mapping[str, Any]) -> None:
         """Keep a member's parameters, in place of any that were kept before."""
         before = self.path(member)
@@ -114,7 +123,9 @@ class Checkpoints:
         return sorted(((int(match[1]), path) for match, path in named if match), reverse=True)
 
     def save(self, step: int, arrays: Mapping[str, np.ndarray], notes: Mapping[str, Any]) -> None:
-        """Write the checkpoint of a step, then let the oldest go."""
+        """Write the checkpoint of a step, then let the oldest go, and what a kill left half-written."""
+        for path in self.folder.glob(f"{WRITING}*"):
+            path.unlink()
         write(self.folder / f"step-{step:012d}-{{digest}}.safetensors", arrays, notes)
         for _, path in self._newest_first()[self.keep :]:
             path.unlink(missing_ok=True)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from afterfit.engine.batch import BatchRun, Row
+from afterfit.engine.batch import BatchRun
 from afterfit.engine.members import Batch
-from afterfit.engine.messages import Message
+from afterfit.engine.messages import Message, Row
 from afterfit.engine.worker import Trainers
 
 
@@ -17,7 +17,7 @@ class DirectSink:
 
     def __init__(self, handle: Callable[[Message], None]):
         self.handle = handle
-        self.stop = False
+        self.stop = self.is_told = False
 
     def append(self, rows: list[Row]) -> None:
         """Rows are durable when this returns."""
@@ -42,6 +42,9 @@ class DirectSink:
 
     def stop_requested(self) -> bool:
         """Whether to end at the next opportunity."""
+        if self.stop and not self.is_told:
+            self.is_told = True
+            self.handle({"kind": "stopping"})
         return self.stop
 
 

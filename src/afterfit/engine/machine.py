@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 # One thread to a worker: the cores scale best as one process each.
 SINGLE_THREAD = {"NPROC": "1", "PJRT_NPROC": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -48,5 +49,5 @@ def worker_environment(compilation_cache: str | None) -> dict[str, str]:
 
 def compilation_cache() -> str:
     """The folder of compiled programs: AFTERFIT_CACHE, or the user's cache folder."""
-    base = os.environ.get("AFTERFIT_CACHE") or os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return os.path.join(base, "afterfit", "compiled")
+    base = os.environ.get("AFTERFIT_CACHE") or os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return str(Path(base).expanduser() / "afterfit" / "compiled")

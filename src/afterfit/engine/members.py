@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from afterfit.spec import Experiment
 
@@ -50,10 +51,11 @@ def plan(members: Sequence[Member], workers: int, batch_size: int | None = None,
     """
     batches: list[Batch] = []
     for group in groups(members):
-        most = batch_size or _most_together(group[0].experiment, workers)
+        fitting = _most_together(group[0].experiment, workers)  # traced whatever is asked for: errors come out here
+        most = batch_size or fitting
         count = max(math.ceil(len(group) / most), min(workers, len(group)))
         bounds = [round(i * len(group) / count) for i in range(count + 1)]
-        for low, high in zip(bounds, bounds[1:], strict=False):
+        for low, high in pairwise(bounds):
             batches.append(Batch(first_number + len(batches), tuple(group[low:high])))
     return batches
 

@@ -7,7 +7,9 @@ from functools import cache, partial
 from typing import Any
 
 import jax
+import jax.core
 import jax.numpy as jnp
+from jax.extend.core import jaxprs_in_params
 
 from afterfit.engine.pytree import stack
 from afterfit.spec import Experiment
@@ -32,7 +34,7 @@ def member_bytes(experiment: Experiment) -> int:
 
 def _bytes(jaxpr: Any) -> int:
     """The bytes of every intermediate of a jaxpr, those of inner ones too."""
-    inner = sum(_bytes(sub) for equation in jaxpr.eqns for sub in jax.core.jaxprs_in_params(equation.params))
+    inner = sum(_bytes(sub) for equation in jaxpr.eqns for sub in jaxprs_in_params(equation.params))
     return inner + sum(_size(v.aval) for equation in jaxpr.eqns for v in equation.outvars)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 Message = dict[str, Any]
+Row = tuple[int, int, dict[str, float]]  # member, step, {measure: value}
 
 
 class Channel:

@@ -46,7 +46,7 @@ def _register_type(cls: type) -> None:
 
 
 def structure(part: Any) -> Any:
-    """What members that train in one program have in common: equal and hashable for parts that differ in leaves only."""
+    """What members of one program have in common: hashable, and equal for parts that differ in leaves only."""
     register(part)
     return jax.tree.structure(part)
 

@@ -1,31 +1,33 @@
 """A worker process: trains the batches it is given, one after the other.
 
 Run as `python -m afterfit.engine.worker FD`, where FD is its end of a socket to the driver. It ends when the driver
-is gone: rows that nobody keeps are not worth computing.
+is gone, in the middle of whatever it does: rows that nobody keeps are not worth computing, and files are whole at any
+moment. Signals that ask to stop are the driver's to answer; it starts its workers with them blocked.
 """
 
 from __future__ import annotations
 
 import os
 import queue
-import signal
 import socket
 import sys
 import threading
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from afterfit.engine.batch import BatchRun, Row
+from afterfit.engine.batch import BatchRun
 from afterfit.engine.members import Batch, Member
-from afterfit.engine.messages import Channel, Message
+from afterfit.engine.messages import Channel, Message, Row
 from afterfit.engine.pytree import structure
 from afterfit.engine.trainer import Trainer
+from afterfit.parts import SpecError
 from afterfit.spec.written import from_dict, to_dict
+from afterfit.tasks import DataError
 
-
-class DriverGone(Exception):  # noqa: N818 - named for what is the case
-    """The process that keeps the results has ended."""
+# Errors whose message says it all; of others, in parts of the user's own perhaps, the traceback is worth seeing.
+EXPLAINED = (SpecError, DataError, OSError)
 
 
 class RemoteSink:
@@ -35,54 +37,42 @@ class RemoteSink:
         self.channel = channel
         self.sent, self.durable = 0, 0
         self.change = threading.Condition()
-        self.stop = self.gone = False
+        self.stop = False
 
     def append(self, rows: list[Row]) -> None:
         """Send rows."""
         self.sent += 1
-        self._send("rows", rows=rows, number=self.sent)
+        self.channel.send("rows", rows=rows, number=self.sent)
 
     def flush(self) -> None:
         """Wait until the driver has made all rows durable."""
         with self.change:
-            self.change.wait_for(lambda: self.gone or self.durable >= self.sent)
-            if self.gone:
-                raise DriverGone
+            self.change.wait_for(lambda: self.durable >= self.sent)
 
     def status(self, member: int, status: str, step: int) -> None:
         """Send a member's end."""
-        self._send("status", member=member, status=status, step=step)
+        self.channel.send("status", member=member, status=status, step=step)
 
     def progress(self, batch: int, step: int, steps_per_second: float, members: list[int]) -> None:
         """Send how far the batch is."""
-        self._send("progress", batch=batch, step=step, steps_per_second=steps_per_second, members=members)
+        self.channel.send("progress", batch=batch, step=step, steps_per_second=steps_per_second, members=members)
 
     def note(self, kind: str, text: str) -> None:
         """Send news."""
-        self._send("note", about=kind, text=text)
+        self.channel.send("note", about=kind, text=text)
 
     def stop_requested(self) -> bool:
-        """Whether the driver has asked to stop, or is gone."""
-        if self.gone:
-            raise DriverGone
+        """Whether the driver has asked to stop."""
         return self.stop
 
-    def hear(self, message: Message | None) -> None:
-        """Take in an answer of the driver's; None when it is gone."""
+    def hear(self, message: Message) -> None:
+        """Take in an answer of the driver's."""
         with self.change:
-            if message is None:
-                self.gone = True
-            elif message["kind"] == "durable":
+            if message["kind"] == "durable":
                 self.durable = max(self.durable, message["number"])
             elif message["kind"] == "stop":
                 self.stop = True
             self.change.notify_all()
-
-    def _send(self, kind: str, **content: Any) -> None:
-        try:
-            self.channel.send(kind, **content)
-        except OSError as error:
-            raise DriverGone from error
 
 
 def written_batch(batch: Batch) -> dict[str, Any]:
@@ -113,17 +103,17 @@ class Trainers:
 
 
 def work(channel: Channel) -> None:
-    """Train what the driver sends until it says that there is no more."""
-    sink, orders, trainers = RemoteSink(channel), queue.SimpleQueue[Message | None](), Trainers()
+    """Train what the driver sends; does not return."""
+    sink, orders, trainers = RemoteSink(channel), queue.SimpleQueue[Message](), Trainers()
 
     def listen() -> None:
         for message in channel.messages():
             orders.put(message) if message["kind"] == "train" else sink.hear(message)
-        sink.hear(None)
-        orders.put(None)
+        os._exit(0)
 
     threading.Thread(target=listen, daemon=True).start()
-    while (order := orders.get()) is not None:
+    while True:
+        order = orders.get()
         batch = read_batch(order["batch"])
         stored = {int(member): set(steps) for member, steps in order["stored"].items()}
         run = BatchRun(batch, trainers.of(batch), Path(order["folder"]), sink, order["checkpoint_seconds"])
@@ -132,18 +122,22 @@ def work(channel: Channel) -> None:
 
 def main() -> None:
     """Talk over the socket whose number is the only argument."""
-    # Ctrl-C reaches the whole process group; the driver is the one to answer it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     channel = Channel(socket.socket(fileno=int(sys.argv[1])))
     try:
         work(channel)
-    except DriverGone:
+    except ConnectionError:  # the driver is gone, and the listener a moment late to say so
         os._exit(1)
+    except EXPLAINED as error:
+        _fail(channel, str(error))
     except Exception as error:  # noqa: BLE001 - whatever ends a worker is told to the user before it ends
         traceback.print_exc()
-        channel.send("failed", error=f"{type(error).__name__}: {error}".splitlines()[0])
-        os._exit(1)
-    os._exit(0)
+        _fail(channel, f"{type(error).__name__}: {error}")
+
+
+def _fail(channel: Channel, reason: str) -> None:
+    with suppress(OSError):
+        channel.send("failed", error=(reason.splitlines() or ["for no reason given"])[0])
+    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import queue
+import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
 from afterfit.engine.machine import worker_environment
 from afterfit.engine.members import Batch
 from afterfit.engine.messages import Channel, Message
+
+STOP_SECONDS = 8.0  # how long after a request to stop the workers' last words are waited for
 
 
 class WorkerFailed(RuntimeError):  # noqa: N818 - named for what is the case
@@ -29,12 +34,18 @@ class Process:
     channel: Channel
     batch: Batch | None = None
     reason: str | None = None
+    is_gone: bool = False
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it can be given work."""
+        return self.batch is None and not self.is_gone
 
 
 def start_process(compilation_cache: str | None) -> Process:
     """Start a worker with one end of a socket of its own."""
     ours, theirs = socket.socketpair()
-    with theirs:
+    with theirs, _requests_to_stop_blocked():
         popen = subprocess.Popen(
             [sys.executable, "-m", "afterfit.engine.worker", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
@@ -42,6 +53,16 @@ def start_process(compilation_cache: str | None) -> Process:
             stdin=subprocess.DEVNULL,
         )
     return Process(popen, Channel(ours))
+
+
+@contextmanager
+def _requests_to_stop_blocked() -> Iterator[None]:
+    """What is started inside never sees Ctrl-C or SIGTERM, which may reach a whole process group: we are to answer."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class LocalWorkers:
@@ -72,17 +93,18 @@ class LocalWorkers:
         Raises:
             WorkerFailed: after all other batches are through, if the worker of one ended before its work did.
         """
-        waiting, stopping, complete = deque(batches), False, True
+        waiting, complete, give_up = deque(batches), True, None
         failures: list[str] = []
         processes: list[Process] = []
         try:
-            while waiting or any(process.batch for process in processes):
-                while waiting and not stopping and sum(p.batch is not None for p in processes) < self.count:
-                    process = next((p for p in processes if p.batch is None and p.popen.poll() is None), None)
+            while any(process.batch for process in processes) or (waiting and give_up is None):
+                while waiting and give_up is None and sum(p.batch is not None for p in processes) < self.count:
+                    process = next((p for p in processes if p.is_idle), None)
                     self._order(process or self._started(processes), waiting.popleft(), stored)
-                process, message = self.inbox.get()
+                process, message = self._next(give_up)
                 if process is None:
-                    stopping = True
+                    give_up = give_up or time.monotonic() + STOP_SECONDS
+                    handle({"kind": "stopping"})
                     self._tell_to_stop(processes)
                 elif message is None:
                     failures += self._lost(process)
@@ -91,17 +113,23 @@ class LocalWorkers:
                     process.batch = None
                 else:
                     self._take(process, message, handle)
-                if stopping and not any(process.batch for process in processes):
-                    break
+        except queue.Empty:  # a worker that compiles cannot answer, and has nothing to lose
+            complete = False
         finally:
             _end(processes)
+        if give_up is not None:
+            return complete and not waiting and not failures
         if failures:
             raise WorkerFailed("; ".join(failures))
-        return complete and not waiting
+        return complete
 
     def stop(self) -> None:
         """Ask all workers to end soon, each with a checkpoint. May be called from a signal handler."""
         self.inbox.put((None, None))
+
+    def _next(self, give_up: float | None) -> tuple[Process | None, Message | None]:
+        """What comes next; `queue.Empty` when that is not before a moment of the monotonic clock."""
+        return self.inbox.get(timeout=None if give_up is None else max(0, give_up - time.monotonic()))
 
     def _started(self, processes: list[Process]) -> Process:
         process = start_process(self.compilation_cache)
@@ -143,11 +171,14 @@ class LocalWorkers:
     @staticmethod
     def _lost(process: Process) -> list[str]:
         """Why a worker is gone, if it had work; its batch is no longer waited for."""
-        if process.batch is None:
+        process.is_gone, batch, process.batch = True, process.batch, None
+        if batch is None:
             return []
-        code, number, process.batch = process.popen.wait(), process.batch.number, None
-        why = process.reason or (f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}")
-        return [f"the worker of batch {number} {why}"]
+        code = process.popen.wait()
+        if process.reason:
+            return [f"batch {batch.number} could not be trained: {process.reason}"]
+        why = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        return [f"the worker of batch {batch.number} {why}"]
 
 
 def _end(processes: Sequence[Process]) -> None:

@@ -15,7 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from afterfit.engine.members import Batch
-from afterfit.lab.progress import BatchLine, MemberLine, Message, Tally, clock
+from afterfit.engine.messages import Message, Row
+from afterfit.lab.progress import BatchLine, MemberLine, Tally, clock, opening
 from afterfit.store import MemberRecord
 
 BAR_WIDTH = 12
@@ -34,12 +35,16 @@ class LiveTable:
         self.is_stopping = False
 
     @contextmanager
-    def over(self, members: Sequence[MemberRecord], batches: Sequence[Batch], folder: Path) -> Iterator[None]:
+    def over(
+        self, members: Sequence[MemberRecord], batches: Sequence[Batch], folder: Path, past: Sequence[Row]
+    ) -> Iterator[None]:
         """Show the table while the batches train, and leave nothing of it behind."""
+        self.tally = Tally(members, batches, past)
+        for line in opening(self.tally, folder):
+            self.console.print(Text(line, style="dim"), soft_wrap=True)
         if not batches:
             yield
             return
-        self.tally = Tally(members, batches)
         with Live(get_renderable=self._render, console=self.console, refresh_per_second=4, transient=True):
             yield
 

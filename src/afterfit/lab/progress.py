@@ -10,13 +10,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Protocol
 
 from afterfit.engine.members import Batch
+from afterfit.engine.messages import Message, Row
 from afterfit.spec import Experiment, Streak
 from afterfit.store import MemberRecord
 
-Message = dict[str, Any]
+ENDED = ("finished", "stopped", "diverged")
 PLAIN_SECONDS = 10.0
 
 
@@ -24,9 +25,9 @@ class Progress(Protocol):
     """Who is told. All calls come from the thread that called `run`."""
 
     def over(
-        self, members: Sequence[MemberRecord], batches: Sequence[Batch], folder: Path
+        self, members: Sequence[MemberRecord], batches: Sequence[Batch], folder: Path, past: Sequence[Row]
     ) -> AbstractContextManager[None]:
-        """The time during which the batches train."""
+        """The time during which the batches train; `past` are the rows that are kept already of their members."""
         ...
 
     def message(self, message: Message) -> None:
@@ -34,7 +35,7 @@ class Progress(Protocol):
         ...
 
     def stopping(self) -> None:
-        """The user asked to stop. Called from a signal handler."""
+        """The user asked to stop."""
         ...
 
 
@@ -42,7 +43,9 @@ class Silent:
     """Tells nobody."""
 
     @contextmanager
-    def over(self, members: Sequence[MemberRecord], batches: Sequence[Batch], folder: Path) -> Iterator[None]:
+    def over(
+        self, members: Sequence[MemberRecord], batches: Sequence[Batch], folder: Path, past: Sequence[Row]
+    ) -> Iterator[None]:
         """Nothing."""
         yield
 
@@ -65,7 +68,12 @@ class MemberLine:
     streaks: dict[str, Streak] = field(default_factory=dict)
 
     def observe(self, step: int, values: dict[str, float]) -> list[str]:
-        """Take in a row; gives the names of the events that it shows to have happened."""
+        """Take in a row; gives the names of the events that it shows to have happened.
+
+        Rows that are known already come again when a member goes on from a checkpoint before them: they say nothing.
+        """
+        if self.values and step <= self.step:
+            return []
         self.step, self.values, self.status = step, values, "running"
         new = []
         for rule in self.experiment.events:
@@ -100,12 +108,14 @@ class BatchLine:
 class Tally:
     """What is known of all members and batches so far."""
 
-    def __init__(self, members: Sequence[MemberRecord], batches: Sequence[Batch]):
+    def __init__(self, members: Sequence[MemberRecord], batches: Sequence[Batch], past: Sequence[Row] = ()):
         experiments = {m.number: m.experiment for batch in batches for m in batch.members}
-        self.members = {
-            r.member: MemberLine(r, experiments[r.member]) for r in members if r.member in experiments
-        }
+        self.members = {r.member: MemberLine(r, experiments[r.member]) for r in members if r.member in experiments}
         self.kept = len(members) - len(self.members)
+        for number, step, values in past:
+            self.members[number].observe(step, values)
+        for member in self.members.values():
+            member.status = member.record.status if member.record.status in ENDED else "waiting"
         self.batches = {
             b.number: BatchLine(max(m.experiment.steps for m in b.members), len(b.members)) for b in batches
         }
@@ -117,15 +127,18 @@ class Tally:
             case "rows":
                 return [line for row in message["rows"] for line in self._row(*row)]
             case "status":
-                member = self.members[message["member"]]
-                member.status = message["status"]
-                return [f"{self.name(member)} {message['status']} at step {message['step']:,}"]
+                return self._status(self.members[message["member"]], message["status"], message["step"])
             case "progress":
                 batch = self.batches[message["batch"]]
                 batch.move(message["step"], message["steps_per_second"], len(message["members"]))
             case "note":
                 return [message["text"]]
         return []
+
+    def _status(self, member: MemberLine, status: str, step: int) -> list[str]:
+        news = [] if member.status == status else [f"{self.name(member)} {status} at step {step:,}"]
+        member.status, member.step = status, step
+        return news
 
     def _row(self, number: int, step: int, values: dict[str, float]) -> list[str]:
         member = self.members[number]
@@ -159,6 +172,20 @@ class Tally:
         return ", ".join(parts + ([f"at most {clock(left)} left"] if left is not None else []))
 
 
+def opening(tally: Tally, folder: Path) -> list[str]:
+    """What is about to be done, in a line."""
+    kept = f"{counted(tally.kept, 'member')} trained before" if tally.kept else ""
+    if not tally.members:
+        return [f"{kept}, nothing left to train in {folder}"]
+    todo = f"training {counted(len(tally.members), 'member')} in {counted(len(tally.batches), 'batch', 'batches')}"
+    return ["; ".join(filter(None, (todo, kept, f"results go to {folder}")))]
+
+
+def counted(number: int, one: str, several: str = "") -> str:
+    """A number of things in words: "1 member", "4 members"."""
+    return f"{number:,} {one if number == 1 else several or one + 's'}"
+
+
 def clock(seconds: float) -> str:
     """A time span: "42 s", "3 min 05 s", "2 h 10 min"."""
     whole = round(seconds)
@@ -181,11 +208,13 @@ class PlainLines(Silent):
         self.told = 0.0
 
     @contextmanager
-    def over(self, members: Sequence[MemberRecord], batches: Sequence[Batch], folder: Path) -> Iterator[None]:
+    def over(
+        self, members: Sequence[MemberRecord], batches: Sequence[Batch], folder: Path, past: Sequence[Row]
+    ) -> Iterator[None]:
         """Say what is trained, then follow it."""
-        self.tally, self.told = Tally(members, batches), time.monotonic()
-        if batches:
-            self._tell(f"training {len(self.tally.members)} members in {len(batches)} batches; results go to {folder}")
+        self.tally, self.told = Tally(members, batches, past), time.monotonic()
+        for line in opening(self.tally, folder):
+            self._tell(line)
         yield
 
     def message(self, message: Message) -> None:
@@ -201,7 +230,7 @@ class PlainLines(Silent):
 
     def _tell(self, line: str) -> None:
         self.told = time.monotonic()
-        print(line, file=self.stream, flush=True)  # noqa: T201 - this is what it is for
+        print(line, file=self.stream, flush=True)
 
 
 class JsonLines(Silent):
@@ -215,7 +244,9 @@ class JsonLines(Silent):
         self.stream = stream or sys.stdout
 
     @contextmanager
-    def over(self, members: Sequence[MemberRecord], batches: Sequence[Batch], folder: Path) -> Iterator[None]:
+    def over(
+        self, members: Sequence[MemberRecord], batches: Sequence[Batch], folder: Path, past: Sequence[Row]
+    ) -> Iterator[None]:
         """Say which members there are."""
         for record in members:
             self._tell({"kind": "member", "member": record.member, "seed": record.seed, "varied": record.varied})
@@ -231,4 +262,4 @@ class JsonLines(Silent):
             self._tell(message)
 
     def _tell(self, content: Message) -> None:
-        print(json.dumps(content, allow_nan=False), file=self.stream, flush=True)  # noqa: T201
+        print(json.dumps(content, allow_nan=False), file=self.stream, flush=True)

@@ -148,7 +148,7 @@ def parsed_seeds(seeds: Seeds) -> tuple[int, ...]:
     try:
         if isinstance(seeds, str) and not seeds.isdigit():
             found = tuple(itertools.chain.from_iterable(map(_span, seeds.split(","))))
-        elif isinstance(seeds, str | Integral):
+        elif isinstance(seeds, str | int | Integral):
             found = tuple(range(int(seeds)))
         else:
             found = tuple(map(operator.index, seeds))

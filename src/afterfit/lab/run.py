@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +14,16 @@ from afterfit.engine.checkpoints import Parameters
 from afterfit.engine.in_process import InProcess
 from afterfit.engine.machine import compilation_cache, cores, has_accelerator
 from afterfit.engine.members import Batch, Member, plan
+from afterfit.engine.messages import Message, Row
 from afterfit.engine.workers import LocalWorkers
 from afterfit.lab.environment import describe
-from afterfit.lab.progress import Progress, Silent
+from afterfit.lab.progress import ENDED, Progress, Silent
 from afterfit.lab.request import Request, Seeds, resolve
 from afterfit.lab.runs import Runs, open_runs
 from afterfit.parts import require
 from afterfit.spec import Experiment
 from afterfit.spec.written import to_dict
-from afterfit.store import FolderMismatch, MemberRecord, RunStore, is_run
-
-ENDED = ("finished", "stopped", "diverged")
+from afterfit.store import FolderMismatch, MemberRecord, RunStore, StoreError, is_run, read
 
 
 class Interrupted(KeyboardInterrupt):
@@ -68,14 +67,28 @@ def run(
     changes = dict(changes or {}) | ({} if steps is None else {"steps": steps})
     request = resolve(what, seeds=seeds, vary=vary, changes=changes)
     for name, value, least in (("workers", workers, 0), ("batch_size", batch_size, 1)):
-        require(value is None or value >= least, name, value, f"must be {least} or more")
+        whole = value is None or (isinstance(value, int) and value >= least)
+        require(whole, name, value, f"must be a whole number, {least} or more")
+    require(0 <= checkpoint_seconds < float("inf"), "checkpoint_seconds", checkpoint_seconds, "must be 0 or more")
     asked = request.members()
     folder = Path(out) if out is not None else Path("runs") / request.name
     count = _worker_count(workers, len(asked))
+    if count:
+        _require_importable(to_dict(request.experiment))
     with _opened(folder, request, asked, count, batch_size) as store:
         batches = _unfinished(store, asked, folder)
         _train(store, batches, folder, count, checkpoint_seconds, progress or Silent())
     return open_runs(folder)
+
+
+def _require_importable(written: Mapping[str, Any]) -> None:
+    """Refuse parts that no other process could import."""
+    kind = written["kind"]
+    right = "cannot be imported by a worker process: define it in a module of its own, or train here with workers=0"
+    require(not kind.startswith("__main__:") and "<locals>" not in kind, "kind", kind, right)
+    for value in written.values():
+        if isinstance(value, dict):
+            _require_importable(value)
 
 
 def _worker_count(workers: int | None, members: int) -> int:
@@ -105,7 +118,11 @@ def _varied(asked: list[tuple[Member, dict[str, Any]]]) -> Iterator[tuple[int, d
 
 
 def _records(
-    members: Sequence[Member], varied: Mapping[int, dict[str, Any]], workers: int, batch_size: int | None, first: int = 0
+    members: Sequence[Member],
+    varied: Mapping[int, dict[str, Any]],
+    workers: int,
+    batch_size: int | None,
+    first: int = 0,
 ) -> list[MemberRecord]:
     return [
         MemberRecord(m.number, m.seed, varied[m.number], to_dict(m.experiment), batch.number)
@@ -169,32 +186,80 @@ def _train(
     store: RunStore, batches: list[Batch], folder: Path, workers: int, checkpoint_seconds: float, progress: Progress
 ) -> None:
     """Train the batches, keep what comes, and say how it goes."""
-
-    def handle(message: dict[str, Any]) -> None:
-        match message["kind"]:
-            case "rows":
-                store.append((number, step, values) for number, step, values in message["rows"])
-            case "status":
-                store.set_status(message["member"], message["status"], message["step"])
-            case "note":
-                store.log(message["about"], message["text"])
-        progress.message(message)
-
     crew = (
         LocalWorkers(workers, folder, checkpoint_seconds=checkpoint_seconds, compilation_cache=compilation_cache())
         if workers
         else InProcess(folder, checkpoint_seconds=checkpoint_seconds)
     )
-    stored = {member.number: store.steps(member.number) for batch in batches for member in batch.members}
-    with progress.over(store.members, batches, folder), _stopping(crew.stop, progress):
-        complete = not batches or crew.train(batches, stored, handle)
+    stored = {member.number: store.steps(member.number).tolist() for batch in batches for member in batch.members}
+    keeper = _Keeper(store, progress)
+    with progress.over(store.members, batches, folder, _past(folder, stored)):
+        if store.repaired:
+            progress.message({"kind": "note", "about": "repaired", "text": store.repaired})
+        with _stopping(crew.stop), keeper:
+            complete = not batches or crew.train(batches, stored, keeper.keep)
     if not complete:
         store.log("interrupted", "stopped on request")
         raise Interrupted(f"stopped; everything is kept in {folder}")
 
 
+def _past(folder: Path, stored: Mapping[int, Sequence[int]]) -> list[Row]:
+    """The rows that are kept already of members that still train."""
+    if not any(len(steps) for steps in stored.values()):
+        return []
+    table = read(folder).table
+    rows = zip(table.member.tolist(), table.step.tolist(), table.values.tolist(), strict=True)
+    return [
+        (number, step, dict(zip(table.measures, row, strict=True))) for number, step, row in rows if number in stored
+    ]
+
+
+class _Keeper:
+    """Stores what comes from the workers, then tells it. As a context, sees to it that nobody is said to run after it.
+
+    Args:
+        store: where to keep it.
+        progress: whom to tell.
+    """
+
+    def __init__(self, store: RunStore, progress: Progress):
+        self.store, self.progress = store, progress
+        self.running: dict[int, int] = {}  # member: last step
+        self.begun = {record.member for record in store.members if record.status == "running"}
+
+    def keep(self, message: Message) -> None:
+        """Take in one message; what it says is durable when this returns."""
+        match message["kind"]:
+            case "rows":
+                self._rows(message["rows"])
+            case "status":
+                self.store.set_status(message["member"], message["status"], message["step"])
+                self.running.pop(message["member"], None)
+            case "note":
+                self.store.log(message["about"], message["text"])
+            case "stopping":
+                return self.progress.stopping()
+        return self.progress.message(message)
+
+    def _rows(self, rows: Sequence[Row]) -> None:
+        self.store.append(rows)
+        for number, step, _ in rows:
+            if number not in self.running and number not in self.begun:
+                self.store.set_status(number, "running", step)
+            self.running[number] = step
+
+    def __enter__(self) -> None:
+        """Nothing."""
+
+    def __exit__(self, *_: object) -> None:
+        """Members that have not come to their end wait for the next time."""
+        with suppress(StoreError):  # a full disk has been told already
+            for number, step in self.running.items():
+                self.store.set_status(number, "waiting", step)
+
+
 @contextmanager
-def _stopping(stop: Any, progress: Progress) -> Iterator[None]:
+def _stopping(stop: Any) -> Iterator[None]:
     """Turn the first Ctrl-C (or SIGTERM) into a request to stop; the second one does what it always does."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -203,7 +268,6 @@ def _stopping(stop: Any, progress: Progress) -> Iterator[None]:
 
     def ask(number: int, frame: Any) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        progress.stopping()
         stop()
 
     for number in before:
@@ -212,6 +276,4 @@ def _stopping(stop: Any, progress: Progress) -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
-
-
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)

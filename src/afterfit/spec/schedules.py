@@ -51,7 +51,7 @@ class Logarithmic:
 
 @part
 class Paced:
-    """Dense at first, sparser later: `every[i]` steps apart while the step is below `until[i]`, then the last of `every`.
+    """Dense at first, sparser later: `every[i]` steps apart up to the step `until[i]`, then the last of `every`.
 
     Sakamoto & Sato 2025: `until=(30, 150), every=(1, 10, 666)`.
 

@@ -184,9 +184,10 @@ def _part_by_hand(written: Mapping[str, Any], hint: Any, present: Any) -> Any:
     own_kind = kind_name(type(present)) if dataclasses.is_dataclass(present) else None
     if own_kind and written.get("kind", own_kind) == own_kind:
         return changed(present, {name: value for name, value in written.items() if name != "kind"})
-    possible = [option for option in alternatives(hint) if dataclasses.is_dataclass(option)]
-    named = written if "kind" in written or len(possible) != 1 else {**written, "kind": kind_name(possible[0])}
-    return from_dict(named, by_hand=True)
+    options = [option for option in alternatives(hint) if isinstance(option, type)]
+    if "kind" not in written and len(options) == 1 and dataclasses.is_dataclass(options[0]):
+        written = {**written, "kind": kind_name(options[0])}
+    return from_dict(written, by_hand=True)
 
 
 def parsed(text: str, hint: Any, field: str) -> Any:

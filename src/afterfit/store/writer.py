@@ -33,7 +33,10 @@ class RunStore:
         meta: what is said about the run; JSON by key.
         members: the members with their present status and step, in the order of their numbers.
         measures: the names of the measures stored so far.
+        repaired: what was repaired when it was opened, in one line; None when all was sound.
     """
+
+    repaired: str | None = None
 
     def __init__(self, folder: Path, lock: FolderLock):
         """Open the sound database in `folder`, whose lock is held; use `create` or `resume`."""
@@ -95,9 +98,10 @@ class RunStore:
             survey(folder)  # says what is missing
         with _locked(folder) as lock:
             found = survey(folder)
-            if found.faults or found.source != folder / DATABASE:
-                _repair(folder, found)
-            return cls(folder, lock)._with_manifest(found.manifest)
+            repaired = _repair(folder, found) if found.faults or found.source != folder / DATABASE else None
+            run = cls(folder, lock)._with_manifest(found.manifest)
+            run.repaired = repaired
+            return run
 
     def append(self, rows: Iterable[Row]) -> None:
         """Store observations `(member, step, {measure: value})`; returns when they are durable.
@@ -217,8 +221,8 @@ def _locked(folder: Path) -> Iterator[FolderLock]:
         raise
 
 
-def _repair(folder: Path, found: Survey) -> None:
-    """Put the damaged database aside and build a new one from what is good."""
+def _repair(folder: Path, found: Survey) -> str:
+    """Put the damaged database aside, build a new one from what is good, and say so in one line."""
     if found.meta is None or found.members is None:
         raise StoreDamaged(f"{found.damage()}, but what the run was is lost with run.json; use another copy of it")
     database = folder / DATABASE
@@ -227,6 +231,7 @@ def _repair(folder: Path, found: Survey) -> None:
         kept = f"; the damaged file is kept as {aside.name}" if aside.exists() else ""
         entry = _entry("repaired", f"{found.damage()}{kept}")
         schema.build(database, meta=found.meta, members=found.members, log=[*found.log, entry], table=found.table)
+    return entry.text
 
 
 def _put_aside(database: Path) -> Path:
