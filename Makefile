@@ -14,7 +14,7 @@ test: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/pyright
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto
 
 benchmark: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks
