@@ -56,8 +56,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else f"must be one of {', '.join(known)}"
 
 
-def static(default: Any) -> Any:
-    """A float field on which shapes depend: part of the structure, not a leaf."""
+def static(default: Any = dataclasses.MISSING) -> Any:
+    """A field on whose floats shapes or data depend: part of the structure, not a leaf."""
     return dataclasses.field(default=default, metadata={"static": True})
 
 
@@ -97,7 +97,8 @@ def leaf_names(cls: type) -> tuple[str, ...]:
 
 
 def _may_hold_leaves(hint: Any) -> bool:
-    return hint is float or dataclasses.is_dataclass(hint) or any(map(_may_hold_leaves, typing.get_args(hint)))
+    is_part = dataclasses.is_dataclass(hint) or getattr(hint, "_is_protocol", False)
+    return hint is float or is_part or any(map(_may_hold_leaves, typing.get_args(hint)))
 
 
 def fitted(value: Any, hint: Any, name: str) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from afterfit.models import Model
-from afterfit.parts import SpecError, nearest, part, require
+from afterfit.parts import SpecError, nearest, part, require, static
 from afterfit.spec.events import GENERALISED, MEMORISED, Threshold
 from afterfit.spec.losses import CrossEntropy, SquaredError
 from afterfit.spec.optimizers import SGD, Adam, AdamW
@@ -67,7 +67,7 @@ class Experiment:
         patience: steps to go on after that.
     """
 
-    task: Task
+    task: Task = static()  # members of a group share its table
     model: Model
     loss: CrossEntropy | SquaredError = CrossEntropy()
     optimizer: AdamW | Adam | SGD = AdamW()
