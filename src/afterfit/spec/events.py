@@ -36,10 +36,14 @@ class Threshold:
     sustained: int = 1
 
     def check(self) -> None:
-        """Refuse a rule with no bound, with a bound that is not finite, or sustained for less than one observation."""
-        bounds = [bound for bound in (self.at_least, self.at_most) if bound is not None]
-        require(bool(bounds), "at_least", self.at_least, "give at_least or at_most")
-        require(all(map(math.isfinite, bounds)), "at_least", bounds, "bounds must be finite numbers")
+        """Refuse a rule without bounds, or with bounds that nothing meets, or sustained for less than one observation."""
+        require(self.at_least is not None or self.at_most is not None, "at_least", None, "give at_least or at_most")
+        for name in ("at_least", "at_most"):
+            bound = getattr(self, name)
+            require(bound is None or math.isfinite(bound), name, bound, "must be a finite number")
+        if self.at_least is not None and self.at_most is not None:
+            right = f"must not be above at_most = {self.at_most}"
+            require(self.at_least <= self.at_most, "at_least", self.at_least, right)
         require(self.sustained >= 1, "sustained", self.sustained, "must be 1 or more")
 
     def advance(self, streak: Streak, step: int, value: float) -> Streak:

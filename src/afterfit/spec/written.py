@@ -192,9 +192,9 @@ def _part_by_hand(written: Mapping[str, Any], hint: Any, present: Any) -> Any:
 
 def parsed(text: str, hint: Any, field: str) -> Any:
     """Text as a value of an annotation: "0.3", "none", "true", "200,200" for a list, "SGD" for such a part."""
+    if type(None) in alternatives(hint) and text.lower() in ("none", "null"):
+        return None
     for option in alternatives(hint):
-        if option is type(None) and text.lower() in ("none", "null"):
-            return None
         if option in (int, float, bool, str):
             value = _scalar(text, option)
             if value is not None:
