@@ -104,27 +104,33 @@ _SAKAMOTO_2025 = Experiment(
 
 _SAKAMOTO_2025_FASHION = replace(_SAKAMOTO_2025, task=Images(dataset="fashion-mnist", train_size=1_000, subset="first"))
 
-# Liu et al. 2022, "Omnigrok": the recipe that Sakamoto & Sato start from, with the mean-reduced loss and batches of 200.
+# Liu et al. 2022, "Omnigrok", figure 3, as its released code has it: three linear layers, pixels in [0, 1], all
+# parameters × 8, PyTorch's MSELoss (mean over minibatch and classes), batches of 200. Theirs is float64, ours float32.
 _OMNIGROK = Experiment(
-    task=Images(dataset="mnist", train_size=1_000, subset="first"),
+    task=Images(dataset="mnist", train_size=1_000, subset="first", normalise="unit"),
     model=MLP(widths=(200, 200), activation="relu", init_scale=8.0),
     loss=SquaredError(reduction="mean"),
     optimizer=AdamW(learning_rate=1e-3, weight_decay=0.01),
     minibatch=Minibatch(size=200),
     steps=100_000,
-    schedule=Paced(until=(30, 150), every=(1, 10, 500)),
+    schedule=Paced(until=(30, 150), every=(1, 10, 667)),
     events=_IMAGE_EVENTS,
 )
 
+# The mechanism of the two above, a large initialisation and weight decay, on 150 images of 8 × 8 pixels. Seeds 0-7
+# (each draws its own images) memorise at step 250 (median; 150-300) with 17 % of the test images right, stay below 50 %
+# until about step 2,100, and generalise (85 %) at 3,575 (3,350-3,650); 1,000 steps later 89-93 % are right.
 _DIGITS = Experiment(
-    task=Images(dataset="digits", train_size=200, subset="random"),
-    model=MLP(widths=(200, 200), activation="relu", init_scale=8.0),
+    task=Images(dataset="digits", train_size=150, subset="random"),
+    model=MLP(widths=(400, 400), activation="relu", init_scale=5.0),
     loss=SquaredError(reduction="sum"),
-    optimizer=AdamW(learning_rate=1e-3, weight_decay=0.3),
-    minibatch=Minibatch(size=None),
-    steps=20_000,
-    schedule=Every(steps=100),
+    optimizer=AdamW(learning_rate=1e-3, weight_decay=0.25),
+    minibatch=Minibatch(size=50),
+    steps=10_000,
+    schedule=Paced(until=(500,), every=(25, 100)),
     events=_IMAGE_EVENTS,
+    stop_when="generalised",
+    patience=1_000,
 )
 
 PRESETS: Mapping[str, Preset] = {
