@@ -23,9 +23,7 @@ class MLPNetwork(eqx.Module):
     vocabulary: int | None = eqx.field(static=True)
 
     @classmethod
-    def start(
-        cls, spec: MLP, key: jax.Array, fan_in: int, num_classes: int, vocabulary: int | None
-    ) -> MLPNetwork:
+    def start(cls, spec: MLP, key: jax.Array, fan_in: int, num_classes: int, vocabulary: int | None) -> MLPNetwork:
         """Initial parameters, all multiplied by the init scale."""
         sizes = (fan_in, *spec.widths, num_classes)
         keys = jax.random.split(key, len(sizes) - 1)

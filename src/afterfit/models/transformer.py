@@ -62,7 +62,7 @@ class Transformer:
 
     def build(self, key: jax.Array, inputs: np.ndarray, num_classes: int, vocabulary: int | None) -> TransformerNetwork:
         """The network at its start, for tokens like these (N, positions); which token occurs where is read from them."""
-        from afterfit.models.transformer_network import start
+        from afterfit.models.transformer_start import start
 
         require(vocabulary is not None, "model", "Transformer", "needs a task whose inputs are tokens")
         positions = inputs.shape[1]

@@ -1,9 +1,9 @@
-"""The Equinox module that a `Transformer` builds. See README.md in this folder for the factored first block."""
+"""The Equinox module that a `Transformer` builds. What recurs is computed once: see README.md in this folder."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -11,27 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from afterfit.models.layers import LayerNorm, Linear, activate
-
-if TYPE_CHECKING:
-    from afterfit.models.transformer import Transformer
-
-
-class Occurrence(NamedTuple):
-    """Which tokens occur at which position: the rows of the first block's tables.
-
-    Attributes:
-        tokens: for each position, the tokens that occur there, rising.
-        starts: for each position, the row of its first token.
-    """
-
-    tokens: tuple[tuple[int, ...], ...]
-    starts: tuple[int, ...]
-
-    @classmethod
-    def of(cls, inputs: np.ndarray) -> Occurrence:
-        """Read it off the table's tokens, shape (N, positions)."""
-        tokens = tuple(tuple(map(int, np.unique(column))) for column in inputs.T)
-        return cls(tokens, tuple(int(n) for n in np.cumsum([0, *map(len, tokens[:-1])])))
+from afterfit.models.prefixes import Recurring
 
 
 class Block(eqx.Module):
@@ -78,6 +58,21 @@ class Block(eqx.Module):
         return self.mlp_norm(state) if self.mlp_norm and not self.pre_norm else state
 
 
+class Held(NamedTuple):
+    """The states of one position: each item shows one of few rows; without `where`, each has a row of its own."""
+
+    rows: jax.Array
+    where: jax.Array | np.ndarray | None
+
+    def each(self) -> jax.Array:
+        """The row of every item: shape (items, d)."""
+        if self.where is None:
+            return self.rows
+        if len(self.rows) == 1:  # a broadcast, whose derivative is a sum, where a gather's is a scatter
+            return jnp.broadcast_to(self.rows, (len(self.where), *self.rows.shape[1:]))
+        return self.rows[self.where]
+
+
 class TransformerNetwork(eqx.Module):
     """Embeddings, blocks, the final norm and the head."""
 
@@ -86,7 +81,7 @@ class TransformerNetwork(eqx.Module):
     blocks: tuple[Block, ...]
     final_norm: LayerNorm | None
     head: Linear
-    occurrence: Occurrence = eqx.field(static=True)
+    recurring: Recurring = eqx.field(static=True)
     causal: bool = eqx.field(static=True)
     readout: int = eqx.field(static=True)
 
@@ -96,16 +91,13 @@ class TransformerNetwork(eqx.Module):
 
     def layers(self, inputs: jax.Array) -> dict[str, jax.Array]:
         """The state at the readout position after each block, and after the final norm: shapes (N, d)."""
-        only_readout = slice(self.readout, self.readout + 1)
-        everywhere = slice(0, inputs.shape[1])
-        outputs, states = {}, jnp.empty(0)
-        for index, block in enumerate(self.blocks):
-            queries = only_readout if index == len(self.blocks) - 1 else everywhere
-            if index == 0:
-                states = self.first_block(inputs, queries)
-            else:
-                states = block.finish(states[:, queries], block.attend(states, queries, self.causal))
-            outputs[f"block{index}"] = states[:, 0 if queries is only_readout else self.readout]
+        items = Items(self.recurring, inputs, self.causal)
+        states, outputs = self.token_states(), {}
+        for depth, block in enumerate(self.blocks):
+            is_last = depth == len(self.blocks) - 1
+            positions = [self.readout] if is_last else list(range(inputs.shape[1]))
+            states = self.through(block, states, items, depth, positions)
+            outputs[f"block{depth}"] = Held(states[self.readout], items.rows(self.readout, depth + 1)).each()
         if self.final_norm:
             outputs["final_norm"] = self.final_norm(outputs[f"block{len(self.blocks) - 1}"])
         return outputs
@@ -128,127 +120,104 @@ class TransformerNetwork(eqx.Module):
         """Position embeddings, learned or fixed: shape (S, d)."""
         return sinusoids(length, self.embedding.shape[1]) if self.position is None else self.position
 
-    def first_block(self, inputs: jax.Array, queries: slice) -> jax.Array:
-        """The first block with queries, keys, values and scores computed once a (token, position), then gathered."""
-        block, tokens = self.blocks[0], self.occurrence.tokens
-        positions = self.positions(inputs.shape[1])
-        rows = [self.embedding[np.array(t)] + positions[s] for s, t in enumerate(tokens)]
-        read = [block.read(x) for x in rows]
-        where = [self.rows_of(inputs[:, s], s) for s in range(len(tokens))]
-        keys = [block.split(block.key(x)) for x in read]
-        values = [block.value(x) for x in read]
-        states = []
-        for s in range(*queries.indices(len(tokens))):
-            query = block.split(block.query(read[s])) / math.sqrt(keys[0].shape[-1])
-            seen = range(s + 1) if self.causal else range(len(tokens))
-            scores = [self.gather_scores(query, keys[t], where[s], where[t]) for t in seen]
-            attended = block.output(mix(scores, [values[t] for t in seen], [where[t] for t in seen]))
-            states.append(block.finish(take_rows(rows[s], where[s]), attended))
-        return jnp.stack(states, axis=1)
+    def token_states(self) -> dict[int, jax.Array]:
+        """Before the first block: a row for each token that occurs at each position."""
+        offsets = self.positions(len(self.recurring.tokens))
+        return {s: self.embedding[np.array(t)] + offsets[s] for s, t in enumerate(self.recurring.tokens)}
 
-    def rows_of(self, tokens: jax.Array, position: int) -> jax.Array:
-        """The index of each token among those that occur at its position: (N,) to (N,)."""
-        occurring = np.array(self.occurrence.tokens[position])
-        if np.array_equal(occurring, np.arange(len(occurring))):
-            return tokens
-        lookup = np.zeros(self.embedding.shape[0], np.int32)
-        lookup[occurring] = np.arange(len(occurring))
-        return jnp.asarray(lookup)[tokens]
-
-    @staticmethod
-    def gather_scores(query: jax.Array, key: jax.Array, query_row: jax.Array, key_row: jax.Array) -> jax.Array:
-        """Scores of every query row with every key row, then those of the samples: shape (heads, N)."""
-        table = jnp.einsum("qhd,khd->hqk", query, key)
-        if table.shape[1] == 1:
-            return take_columns(table[:, 0], key_row)
-        return take_columns(table.reshape(table.shape[0], -1), query_row * table.shape[2] + key_row)
+    def through(
+        self, block: Block, states: dict[int, jax.Array], items: Items, depth: int, positions: list[int]
+    ) -> dict[int, jax.Array]:
+        """The rows of some positions after a block, computed once for all that are equal."""
+        seen = range(max(positions) + 1 if self.causal else len(states))
+        z = {s: block.read(states[s]) for s in {*seen, *positions}}
+        keys = by_position(block.key, {s: z[s] for s in seen})
+        values = by_position(block.value, {s: z[s] for s in seen})
+        queries = by_position(block.query, {s: z[s] for s in positions})
+        before, mixed = {}, {}
+        for s in positions:
+            shown = {t: items.rows(t, depth, as_seen_from=s) for t in (range(s + 1) if self.causal else seen)}
+            own = items.rows(s, depth, as_seen_from=s)
+            before[s] = Held(states[s], own).each()
+            query = Held(block.split(queries[s]) / math.sqrt(queries[s].shape[-1] / block.heads), own)
+            scores = [score(query, Held(block.split(keys[t]), where)) for t, where in shown.items()]
+            mixed[s] = mix(scores, [Held(values[t], where) for t, where in shown.items()])
+        attended = by_position(block.output, mixed)
+        finished = block.finish(joined(before), joined(attended))
+        return parted(finished, before)
 
 
-def take_rows(table: jax.Array, rows: jax.Array) -> jax.Array:
-    """table[rows], without a gather when there is one row only: (R, d) to (N, d)."""
-    return jnp.broadcast_to(table, (len(rows), table.shape[1])) if len(table) == 1 else table[rows]
+class Items:
+    """Which row of each position's states belongs to whom, in one forward pass.
+
+    Before the first block a state depends on its token. After a block it depends on its prefix, if the network is causal
+    and there are fewer prefixes than half the samples; else each sample has its own.
+    """
+
+    def __init__(self, recurring: Recurring, inputs: jax.Array, causal: bool):
+        self.recurring, self.inputs = recurring, inputs
+        few = [len(prefixes) * 2 <= len(inputs) for prefixes in recurring.prefixes] if causal else []
+        self.shared = few.index(False) if False in few else len(few)
+        self.prefix_rows: list[jax.Array] = []
+        for s in range(self.shared):
+            following = jnp.asarray(recurring.next_prefix(s))
+            self.prefix_rows.append(following[self.prefix_rows[-1] if s else 0, inputs[:, s]])
+
+    def rows(self, position: int, depth: int, as_seen_from: int | None = None) -> jax.Array | np.ndarray | None:
+        """The row of a position's states, after so many blocks, for each item of the position that looks (for each
+        sample when none does); None where item and row are the same.
+        """
+        by_prefix = as_seen_from is not None and as_seen_from < self.shared
+        if depth == 0:
+            tokens = self.recurring.tokens_of(as_seen_from, position) if by_prefix else self.inputs[:, position]
+            rows = self.recurring.token_rows(position)
+            return rows[tokens] if by_prefix else jnp.asarray(rows)[tokens]
+        if by_prefix:
+            return None if position == as_seen_from else self.recurring.ancestors(as_seen_from, position)
+        return self.prefix_rows[position] if position < self.shared else None
 
 
-def take_columns(table: jax.Array, columns: jax.Array) -> jax.Array:
-    """table[:, columns]: (heads, R) to (heads, N)."""
-    return jnp.broadcast_to(table, (len(table), len(columns))) if table.shape[1] == 1 else table[:, columns]
+def score(query: Held, key: Held) -> jax.Array:
+    """Query times key for each item, rows of shape (R, heads, d / heads): shape (heads, items)."""
+    if query.where is None or key.where is None:
+        return jnp.einsum("nhd,nhd->hn", query.each(), key.each())
+    table = jnp.einsum("qhd,khd->hqk", query.rows, key.rows)
+    heads, queried, keyed = table.shape
+    if queried == keyed == 1:
+        return jnp.broadcast_to(table[:, 0], (heads, len(query.where)))
+    if queried == 1:
+        return table[:, 0, key.where]
+    if keyed == 1:
+        return table[:, query.where, 0]
+    return table.reshape(heads, -1)[:, query.where * keyed + key.where]
 
 
-def mix(scores: list[jax.Array], values: list[jax.Array], rows: list[jax.Array]) -> jax.Array:
-    """Softmax over the positions, then the weighted sum of their values: shape (N, d)."""
+def mix(scores: list[jax.Array], values: list[Held]) -> jax.Array:
+    """Softmax over the positions, then the weighted sum of their values: shape (items, d)."""
     weights = jax.nn.softmax(jnp.stack(scores), axis=0)
-    heads, width = weights.shape[1], values[0].shape[1]
+    heads, width = weights.shape[1], values[0].rows.shape[1]
     by_unit = [jnp.repeat(w.T, width // heads, axis=1) for w in weights]
-    return sum((w * take_rows(v, r) for w, v, r in zip(by_unit, values, rows, strict=True)), start=jnp.zeros(()))
+    return sum((w * value.each() for w, value in zip(by_unit, values, strict=True)), start=jnp.zeros(()))
+
+
+def by_position(layer: Linear, states: dict[int, jax.Array]) -> dict[int, jax.Array]:
+    """A layer applied to the rows of all positions in one product."""
+    return parted(layer(joined(states)), states)
+
+
+def joined(states: dict[int, jax.Array]) -> jax.Array:
+    """The rows of all positions, one after the other."""
+    parts = list(states.values())
+    return parts[0] if len(parts) == 1 else jnp.concatenate(parts)
+
+
+def parted(rows: jax.Array, like: dict[int, jax.Array]) -> dict[int, jax.Array]:
+    """The reverse of `joined`."""
+    ends = np.cumsum([len(part) for part in like.values()])
+    return dict(zip(like, jnp.split(rows, ends[:-1]), strict=True)) if len(like) > 1 else dict.fromkeys(like, rows)
 
 
 def sinusoids(length: int, width: int) -> jax.Array:
     """sin(s / 10000^(2i/d)) and cos of the same, side by side (Vaswani et al. 2017): shape (S, d)."""
     angles = np.arange(length)[:, None] / 10_000 ** (np.arange(0, width, 2) / width)
     return jnp.asarray(np.stack([np.sin(angles), np.cos(angles)], axis=2).reshape(length, -1)[:, :width], jnp.float32)
-
-
-def start(
-    spec: Transformer, key: jax.Array, inputs: np.ndarray, num_classes: int, vocabulary: int
-) -> TransformerNetwork:
-    """Initial parameters, by the spec's `init`; matrices and embeddings multiplied by its `init_scale`."""
-    embedding_key, position_key, head_key, *block_keys = jax.random.split(key, 3 + spec.layers)
-    embedding_std = 1.0 if spec.init == "torch" else spec.width**-0.5
-    embedding = embedding_std * jax.random.normal(embedding_key, (vocabulary, spec.width))
-    position = embedding_std * jax.random.normal(position_key, (inputs.shape[1], spec.width))
-    head_bias = spec.bias == "all"
-    if spec.init == "torch":
-        head = Linear.uniform(head_key, spec.width, num_classes, bias=head_bias)
-    else:
-        head = Linear.normal(head_key, spec.width, num_classes, std=num_classes**-0.5, bias=head_bias)
-    blocks = tuple(start_block(spec, k) for k in block_keys)
-    learned = position if spec.positions == "learned" else None
-    embedding, learned, blocks, head = scale_linear((embedding, learned, blocks, head), spec.init_scale)
-    return TransformerNetwork(
-        embedding,
-        learned,
-        blocks,
-        LayerNorm.start(spec.width, bias=spec.bias != "none") if spec.final_norm else None,
-        head,
-        Occurrence.of(inputs),
-        spec.causal,
-        spec.readout % inputs.shape[1],
-    )
-
-
-def start_block(spec: Transformer, key: jax.Array) -> Block:
-    """One block's initial parameters."""
-    keys = jax.random.split(key, 6)
-    d, bias_all, bias_mlp = spec.width, spec.bias == "all", spec.bias != "none"
-    sizes = [(d, d), (d, d), (d, d), (d, d), (d, spec.mlp_width), (spec.mlp_width, d)]
-    biases = [bias_all] * 4 + [bias_mlp] * 2
-    make = start_torch if spec.init == "torch" else start_normal
-    linear = [make(k, i, *size, bias=b) for i, (k, size, b) in enumerate(zip(keys, sizes, biases, strict=True))]
-    query, key_, value, output, mlp_in, mlp_out = linear
-    attention_norm, mlp_norm = (LayerNorm.start(d, bias=bias_mlp) if spec.norm != "none" else None for _ in range(2))
-    return Block(
-        query, key_, value, output, mlp_in.stored(input_first=True), mlp_out, attention_norm, mlp_norm,
-        spec.heads, spec.norm == "pre", spec.activation,
-    )  # fmt: skip
-
-
-def start_normal(key: jax.Array, index: int, fan_in: int, fan_out: int, *, bias: bool) -> Linear:
-    """N(0, 1/width) where the width is the smaller side, as Nanda et al. 2023 start all matrices of a block."""
-    return Linear.normal(key, fan_in, fan_out, std=min(fan_in, fan_out) ** -0.5, bias=bias)
-
-
-def start_torch(key: jax.Array, index: int, fan_in: int, fan_out: int, *, bias: bool) -> Linear:
-    """As torch.nn.TransformerEncoderLayer: Glorot for the packed q, k, v; zero attention biases; else U(±1/√fan_in)."""
-    layer = Linear.uniform(key, fan_in, fan_out, bias=bias)
-    if index < 3:
-        bound = math.sqrt(6 / (fan_in + 3 * fan_out))
-        layer = Linear(jax.random.uniform(key, (fan_out, fan_in), minval=-bound, maxval=bound), layer.bias)
-    if index < 4 and layer.bias is not None:
-        layer = Linear(layer.weight, jnp.zeros_like(layer.bias))
-    return layer
-
-
-def scale_linear(tree: tuple, scale: float) -> tuple:
-    """Multiply all but the layer norms."""
-    is_norm = lambda node: isinstance(node, LayerNorm)  # noqa: E731
-    return jax.tree.map(lambda node: node if is_norm(node) else scale * node, tree, is_leaf=is_norm)
