@@ -17,8 +17,9 @@ class Head(Protocol):
 
 
 class Network(Protocol):
-    """An Equinox module whose arrays are what is trained. A method `layers(inputs)` that gives {name: (N, …)} is used
-    for per-layer measures where there is one.
+    """An Equinox module whose arrays are what is trained.
+
+    A method `layers(inputs)` that gives {name: (N, …)} is used for per-layer measures where there is one.
     """
 
     head: Head

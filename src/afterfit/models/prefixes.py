@@ -1,4 +1,4 @@
-"""What recurs at each position of a task's sequences: tokens, and prefixes. Found once, and part of a network's structure."""
+"""What recurs at each position of a task's sequences: tokens and prefixes. A part of a network's structure."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class Recurring(NamedTuple):
         return cls(vocabulary, tokens, tuple(prefixes))
 
     def token_rows(self, position: int) -> np.ndarray:
-        """For every token, its place among those at a position (0 for tokens that do not occur there): (vocabulary,)."""
+        """For every token, its place among those at a position (0 where it does not occur): (vocabulary,)."""
         rows = np.zeros(self.vocabulary, np.int32)
         rows[list(self.tokens[position])] = np.arange(len(self.tokens[position]))
         return rows
 
     def next_prefix(self, position: int) -> np.ndarray:
-        """For every prefix of the position before and every token, the prefix that they make: (prefixes, vocabulary)."""
+        """For every prefix of the position before and every token, the prefix they make: (prefixes, vocabulary)."""
         before = self.prefixes[position - 1] if position else ((),)
         place = {prefix: index for index, prefix in enumerate(before)}
         rows = np.zeros((len(before), self.vocabulary), np.int32)

@@ -61,7 +61,7 @@ class Transformer:
         require(0 < self.init_scale < float("inf"), "init_scale", self.init_scale, "must be a finite number above 0")
 
     def build(self, key: jax.Array, inputs: np.ndarray, num_classes: int, vocabulary: int | None) -> TransformerNetwork:
-        """The network at its start, for tokens like these (N, positions); which token occurs where is read from them."""
+        """The network at its start, for tokens like these (N, positions); what recurs is read off them."""
         from afterfit.models.transformer_start import start
 
         require(vocabulary is not None, "model", "Transformer", "needs a task whose inputs are tokens")

@@ -136,8 +136,8 @@ class TransformerNetwork(eqx.Module):
         queries = by_position(block.query, {s: z[s] for s in positions})
         before, mixed = {}, {}
         for s in positions:
-            shown = {t: items.rows(t, depth, as_seen_from=s) for t in (range(s + 1) if self.causal else seen)}
-            own = items.rows(s, depth, as_seen_from=s)
+            shown = {t: items.rows(t, depth, viewer=s) for t in (range(s + 1) if self.causal else seen)}
+            own = items.rows(s, depth, viewer=s)
             before[s] = Held(states[s], own).each()
             query = Held(block.split(queries[s]) / math.sqrt(queries[s].shape[-1] / block.heads), own)
             scores = [score(query, Held(block.split(keys[t]), where)) for t, where in shown.items()]
@@ -150,8 +150,8 @@ class TransformerNetwork(eqx.Module):
 class Items:
     """Which row of each position's states belongs to whom, in one forward pass.
 
-    Before the first block a state depends on its token. After a block it depends on its prefix, if the network is causal
-    and there are fewer prefixes than half the samples; else each sample has its own.
+    Before the first block a state depends on its token. After a block it depends on its prefix, if the network is
+    causal and there are fewer prefixes than half the samples; else each sample has its own.
     """
 
     def __init__(self, recurring: Recurring, inputs: jax.Array, causal: bool):
@@ -163,17 +163,17 @@ class Items:
             following = jnp.asarray(recurring.next_prefix(s))
             self.prefix_rows.append(following[self.prefix_rows[-1] if s else 0, inputs[:, s]])
 
-    def rows(self, position: int, depth: int, as_seen_from: int | None = None) -> jax.Array | np.ndarray | None:
-        """The row of a position's states, after so many blocks, for each item of the position that looks (for each
-        sample when none does); None where item and row are the same.
+    def rows(self, position: int, depth: int, viewer: int | None = None) -> jax.Array | np.ndarray | None:
+        """The row of a position's states, after so many blocks, for each item of the position that looks.
+
+        Without a viewer, for each sample. None where item and row are the same.
         """
-        by_prefix = as_seen_from is not None and as_seen_from < self.shared
+        if viewer is not None and viewer < self.shared:  # the items are the viewer's prefixes
+            if depth == 0:
+                return self.recurring.token_rows(position)[self.recurring.tokens_of(viewer, position)]
+            return None if position == viewer else self.recurring.ancestors(viewer, position)
         if depth == 0:
-            tokens = self.recurring.tokens_of(as_seen_from, position) if by_prefix else self.inputs[:, position]
-            rows = self.recurring.token_rows(position)
-            return rows[tokens] if by_prefix else jnp.asarray(rows)[tokens]
-        if by_prefix:
-            return None if position == as_seen_from else self.recurring.ancestors(as_seen_from, position)
+            return jnp.asarray(self.recurring.token_rows(position))[self.inputs[:, position]]
         return self.prefix_rows[position] if position < self.shared else None
 
 
