@@ -15,7 +15,7 @@ from afterfit._version import __version__
 if TYPE_CHECKING:
     from afterfit.lab.run import run
     from afterfit.lab.runs import Runs
-    from afterfit.lab.runs import open_runs as open  # noqa: A004 - af.open is the public name
+    from afterfit.lab.runs import open_runs as open
     from afterfit.spec import Experiment
 
 # Imported on first use: `afterfit --help` and `from afterfit import measures` need none of it.

@@ -178,8 +178,9 @@ def path_name(path: tuple[Any, ...]) -> str:
 
 
 class MinibatchDraw(NamedTuple):
-    """Which training rows a step sees, for one member. The order of an epoch is carried along, and is derived state:
-    `start` gives it anew at any step.
+    """Which training rows a step sees, for one member.
+
+    The order of an epoch is carried along, and is derived state: `start` gives it anew at any step.
     """
 
     size: int | None

@@ -15,7 +15,7 @@ class CrossEntropy:
     """Softmax cross-entropy, in nats, averaged over the minibatch."""
 
     def per_sample(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
-        """log Σ_k exp f_k − f_y for logits (N, K) and labels (N,): shape (N,)."""
+        """The loss log Σ_k exp f_k − f_y for logits (N, K) and labels (N,): shape (N,)."""
         import jax
         import jax.numpy as jnp
 

@@ -129,7 +129,7 @@ class SGD:
         return _warmed_up(self.learning_rate, self.warmup_steps, step)
 
     def direction(self) -> optax.GradientTransformation:
-        """v ← momentum·v + g + λθ."""
+        """The velocity v ← momentum·v + g + λθ."""
         import optax
 
         return optax.chain(optax.add_decayed_weights(self.weight_decay), optax.trace(self.momentum))
