@@ -13,7 +13,7 @@ from afterfit.spec.presets import preset
 from afterfit.spec.written import changed
 from afterfit.tasks import Images, Table
 
-GUARD_STEPS = 5  # steps after which all versions must have come to the same loss
+GUARD_STEPS = 10  # steps after which all versions must have come to the same loss
 GUARD_ROWS = 512  # training examples that this loss is taken over, at most
 
 

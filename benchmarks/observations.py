@@ -16,7 +16,7 @@ MEMBERS = 4
 
 def measure(settings: Settings) -> Result:
     """One observation of the default measures, and its share of a whole run's time."""
-    columns = ("a member", "ms a step", "ms an observation", "every … steps", "share of the time")
+    columns = ("preset", "ms a step", "ms an observation", "steps between", "share of the time")
     table, result = Table("Observing: all default measures on train and test", columns), Result()
     timings: dict[str, Timing] = {}
     for name in MEASURED:
@@ -30,7 +30,10 @@ def measure(settings: Settings) -> Result:
         table.rows.append((case.preset, duration(step.seconds), duration(seen.seconds), apart, f"{share:.1%}"))
         what = f"observations of {case.preset}, share of the time"
         result.floors.append(Floor(what, f"< {FLOOR:.0%}", f"{share:.1%}", share < FLOOR))
-    table.notes = [f"Ensemble of {MEMBERS}; on average over the preset's schedule.", *busy_notes(timings)]
+    table.notes = [
+        f"For one member of an ensemble of {MEMBERS}; on average over the preset's schedule.",
+        *busy_notes(timings),
+    ]
     result.add(table)
     settings.show(table)
     return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -54,8 +55,8 @@ class Ours:
         self.restart()
         self.advance(GUARD_STEPS)
         network = self.trainer.network(jax.tree.map(lambda leaf: leaf[0], self.state.params))
-        inputs, labels = map(jnp.asarray, self.reference.guarded)
-        return float(self.experiment.loss.total(logits_of(network, network.features(inputs)), labels))
+        loss = lambda x, y: self.experiment.loss.total(logits_of(network, network.features(x)), y)  # noqa: E731
+        return float(jax.jit(loss)(*map(jnp.asarray, self.reference.guarded)))
 
     def save_reference(self, path: str) -> dict[str, int]:
         """Write where every version of the case begins; gives the number of operations that a step needs."""
@@ -83,7 +84,7 @@ def reference_of(ours: Ours) -> Reference:
     ours.restart()
     network = ours.trainer.network(jax.tree.map(lambda leaf: leaf[0], ours.state.params))
     train = np.asarray(ours.rows.train[0])
-    batches = np.asarray(_first_batches(ours.experiment, jnp.asarray(train)))
+    batches = np.asarray(jax.jit(partial(_first_batches, ours.experiment))(train))
     place = np.zeros(len(ours.trainer.table.labels), np.int32)
     place[train] = np.arange(len(train))
     table = ours.trainer.table

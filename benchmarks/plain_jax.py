@@ -98,7 +98,7 @@ class PlainJax:
         """The loss after the reference's first steps."""
         self.restart()
         self._take(self.reference.batches)
-        return float(self.loss(self.state[0], *map(jnp.asarray, self.reference.guarded)))
+        return float(jax.jit(self.loss)(self.state[0], *map(jnp.asarray, self.reference.guarded)))
 
     def operations(self) -> dict[str, float]:
         """Of a step's matrix products; and XLA's count of everything."""

@@ -27,8 +27,8 @@ INK, LINE, PALE = "#222222", "#2f6f9f", "#bbbbbb"
 def measure(settings: Settings, plot: Path) -> Result:
     """A table of all three, and a plot."""
     result = Result()
-    columns = ("ms a member-step", "median", "range", "GFLOP", "GFLOP/s")
-    table = Table("What one member's step costs: 1-layer transformer, minibatch 512", columns)
+    columns = ("what grows", "ms a member-step", "range", "GFLOP", "GFLOP/s")
+    table = Table("One member's step as things grow: 1-layer transformer, minibatch 512", columns)
     timings: dict[str, Timing] = {}
     for axis, (words, values) in AXES.items():
         rows = measure_axis(axis, values, settings)

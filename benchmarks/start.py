@@ -44,7 +44,10 @@ def first_rows(folder: Path, name: str) -> dict[str, float]:
     began, seconds = time.perf_counter(), {}
     command = [sys.executable, "-c", ENTRY, "run", PRESET, "--json-lines", "--out", str(folder / name)]
     environment = {**os.environ, "AFTERFIT_CACHE": str(folder / "cache")}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+    with (
+        (folder / f"{name}.errors").open("w+") as errors,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment) as process,
+    ):
         assert process.stdout
         for line in process.stdout:
             message: dict[str, Any] = json.loads(line)
@@ -55,4 +58,7 @@ def first_rows(folder: Path, name: str) -> dict[str, float]:
         process.terminate()
         process.stdout.read()
         process.wait(PATIENCE)
+        if "next" not in seconds:
+            errors.seek(0)
+            raise RuntimeError(f"afterfit run {PRESET} ended without results: {errors.read().strip()}")
     return seconds
