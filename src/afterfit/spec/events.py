@@ -36,7 +36,7 @@ class Threshold:
     sustained: int = 1
 
     def check(self) -> None:
-        """Refuse a rule without bounds, or with bounds that nothing meets, or sustained for less than one observation."""
+        """Refuse a rule without bounds or with bounds that nothing meets, or sustained for no observation."""
         require(self.at_least is not None or self.at_most is not None, "at_least", None, "give at_least or at_most")
         for name in ("at_least", "at_most"):
             bound = getattr(self, name)
