@@ -196,11 +196,20 @@ def _train(
     with progress.over(store.members, batches, folder, _past(folder, stored)):
         if store.repaired:
             progress.message({"kind": "note", "about": "repaired", "text": store.repaired})
+        if batches and (changed := _changed_versions(store.meta["versions"])):
+            keeper.keep({"kind": "note", "about": "versions", "text": changed})
         with _stopping(crew.stop), keeper:
             complete = not batches or crew.train(batches, stored, keeper.keep)
     if not complete:
         store.log("interrupted", "stopped on request")
         raise Interrupted(f"stopped; everything is kept in {folder}")
+
+
+def _changed_versions(before: Mapping[str, str]) -> str | None:
+    """What is not of the version with which the folder was begun, in one line."""
+    now = describe()["versions"]
+    changed = [f"{name} {before.get(name)} → {now.get(name)}" for name in now if before.get(name) != now.get(name)]
+    return f"goes on with {', '.join(changed)}: results are equal to rounding, not to the last bit" if changed else None
 
 
 def _past(folder: Path, stored: Mapping[int, Sequence[int]]) -> list[Row]:
