@@ -15,7 +15,7 @@ bounds = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0])
 
 
 def by_definition(steps, values, rule: Threshold) -> int | None:
-    """min { steps_i : all of the observations i, …, i + sustained − 1 are there and within the bounds }."""
+    """The min of { steps_i : all of the observations i, …, i + sustained − 1 are there and within the bounds }."""
     low = -math.inf if rule.at_least is None else rule.at_least
     high = math.inf if rule.at_most is None else rule.at_most
     for i in range(len(steps) - rule.sustained + 1):
