@@ -53,7 +53,8 @@ def plan(members: Sequence[Member], workers: int, batch_size: int | None = None,
     for group in groups(members):
         fitting = _most_together(group[0].experiment, workers)  # traced whatever is asked for: errors come out here
         most = batch_size or fitting
-        count = max(math.ceil(len(group) / most), min(workers, len(group)))
+        rounds = math.ceil(len(group) / most / workers)
+        count = min(rounds * workers, len(group))
         bounds = [round(i * len(group) / count) for i in range(count + 1)]
         for low, high in pairwise(bounds):
             batches.append(Batch(first_number + len(batches), tuple(group[low:high])))
