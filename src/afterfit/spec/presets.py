@@ -77,8 +77,9 @@ _TRUONG_2026 = Experiment(
     probe=512,
 )  # fmt: skip
 
+# No one paper's: at 60 % it generalises within a few minutes on one core, where 50 % leaves half of the seeds behind.
 _PERMUTATION_S5 = Experiment(
-    task=PermutationComposition(n=5, train_fraction=0.5, sequence="equals"),
+    task=PermutationComposition(n=5, train_fraction=0.6, sequence="pair"),
     model=Transformer(layers=1, width=128, heads=4, mlp_width=512),
     optimizer=AdamW(learning_rate=1e-3, weight_decay=1.0, b2=0.98),
     minibatch=Minibatch(size=512),
