@@ -67,10 +67,10 @@ def _job(axis: str, value: int, settings: Settings) -> dict[str, Any]:
 
 
 def draw(raw: Mapping[str, list[dict[str, Any]]], path: Path) -> None:
-    """Milliseconds a member-step against what grows, one panel each, all on one scale."""
+    """Milliseconds a member-step against what grows, one panel each, all from zero."""
     with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "1"}):
         figure = Figure(figsize=(9, 2.8), layout="constrained")
-        panels = figure.subplots(1, len(raw), sharey=True)
+        panels = figure.subplots(1, len(raw))
         for axes, (axis, rows) in zip(panels, raw.items(), strict=True):
             _panel(axes, AXES[axis][0], rows)
         panels[0].set_ylabel("ms a member and step")
@@ -91,5 +91,5 @@ def _panel(axes: Axes, words: str, rows: list[dict[str, Any]]) -> None:
     axes.minorticks_off()
     axes.set_xticks(values, [str(value) for value in values])
     axes.set_xlabel(words)
-    axes.set_ylim(bottom=0)
-    axes.margins(x=0.12, y=0.25)
+    axes.margins(x=0.12)
+    axes.set_ylim(0, 1.2 * max(high))
