@@ -10,7 +10,7 @@ from itertools import pairwise
 from afterfit.spec import Experiment
 
 # Members of one batch on a CPU. More share little: see docs/performance.md for the cost per member as they grow.
-CPU_BATCH = 8
+CPU_BATCH = 4
 
 
 @dataclass(frozen=True)
