@@ -13,8 +13,8 @@ from afterfit.engine.checkpoints import Parameters, read
 from afterfit.engine.members import Batch, Member
 from afterfit.engine.worker import Trainers
 from afterfit.models import MLP
-from afterfit.spec import AdamW, Every, Experiment, Minibatch
-from afterfit.spec.written import changed
+from afterfit.spec import AdamW, Every, Experiment, Minibatch, Threshold
+from afterfit.spec.written import changed, to_dict
 from afterfit.tasks import ModularArithmetic
 
 TINY = Experiment(
@@ -94,16 +94,33 @@ def members():
     return _members
 
 
+def _train(trainers, members, folder, sink=None, stored=None, checkpoint_seconds=1e9) -> Remembering:
+    batch, sink = Batch(0, tuple(members)), sink or Remembering()
+    BatchRun(batch, trainers.of(batch), folder, sink, checkpoint_seconds).run(stored or {})
+    return sink
+
+
 @pytest.fixture
 def train(trainers, tmp_path):
     """Train members in one batch: what the sink remembers. The folder is the test's unless another is named."""
 
-    def run(members, *, folder=None, sink=None, stored=None, checkpoint_seconds=1e9, number=0) -> Remembering:
-        batch, sink = Batch(number, tuple(members)), sink or Remembering()
-        BatchRun(batch, trainers.of(batch), folder or tmp_path, sink, checkpoint_seconds).run(stored or {})
-        return sink
+    def run(members, *, folder=None, **options) -> Remembering:
+        return _train(trainers, members, folder or tmp_path, **options)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def four(trainers, tmp_path_factory):
+    """Four members whose losses fall below bounds of their own at steps 20, 10, 30 and never; and their free curves."""
+    rule = Threshold(name="fitted", measure="train/loss", at_most=0.0)
+    experiment = with_changes(TINY, events=(rule,), stop_when="fitted", patience=5)
+    free = _train(trainers, _members(*[{}] * 4, experiment=experiment), tmp_path_factory.mktemp("free"))
+    curves = [free.curve(number) for number in range(4)]
+    assert all((np.diff(curve) < 0).all() for curve in curves)
+    bounds = [(curves[i][at - 1] + curves[i][at]) / 2 for i, at in ((0, 2), (1, 1), (2, 3))] + [0.0]
+    rules = [{"events": [{**to_dict(rule), "at_most": float(bound)}]} for bound in bounds]
+    return _members(*rules, experiment=experiment), free
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from afterfit.engine import machine
+from afterfit.engine import members as engine_members
 from afterfit.engine.members import Batch, groups, plan
 from afterfit.engine.memory import member_bytes
 from afterfit.engine.pytree import stack, structure
@@ -80,8 +82,9 @@ def test_a_part_of_the_users_own_is_a_pytree_like_any_other(tiny):
     ],
 )
 def test_batches_are_equal_to_within_one_keep_all_workers_busy_and_no_larger_than_asked(
-    members, count, workers, batch_size, sizes
+    members, monkeypatch, count, workers, batch_size, sizes
 ):
+    monkeypatch.setattr(engine_members, "_most_together", lambda experiment, workers: 8)
     batches = plan(members(*[{}] * count), workers, batch_size)
     assert sorted(len(batch.members) for batch in batches) == sorted(sizes)
     assert [member.number for batch in batches for member in batch.members] == list(range(count))
@@ -97,6 +100,14 @@ def test_a_plan_over_several_groups_has_every_member_once_and_no_mixed_batch(mem
     assert isinstance(batches[0], Batch)
 
 
+def test_unless_told_otherwise_as_many_train_together_as_memory_allows(tiny, members, monkeypatch):
+    monkeypatch.setattr(machine, "has_accelerator", lambda: True)
+    monkeypatch.setattr(machine, "memory_bytes", lambda: int(10.5 * member_bytes(tiny) / 0.7))
+    assert [len(batch.members) for batch in plan(members(*[{}] * 25), 1)] == [8, 9, 8]
+    monkeypatch.setattr(machine, "memory_bytes", lambda: 1)
+    assert [len(batch.members) for batch in plan(members(*[{}] * 3), 1)] == [1, 1, 1]
+
+
 def test_memory_bounds_what_a_member_must_hold_and_grows_with_it(tiny):
     small = member_bytes(tiny)
     parameters = 4 * (14 * 16 + 16 + 16 * 7 + 7)
@@ -109,7 +120,10 @@ def test_memory_bounds_what_a_member_must_hold_and_grows_with_it(tiny):
     ("fields", "message"),
     [
         ({"model": Transformer(readout=5)}, "readout = 5: must lie in -2 … 1"),
-        ({"model": Transformer(), "task": Images(dataset="digits")}, "model = 'Transformer': needs a task whose inputs"),
+        (
+            {"model": Transformer(), "task": Images(dataset="digits")},
+            "model = 'Transformer': needs a task whose inputs",
+        ),
         ({"measures": ("loss", "accuracy", "nc1@block7")}, "measures = '@block7': must be one of hidden0"),
         ({"measures": ("loss", "accuracy", "stable_rank")}, "measures = 'stable_rank': asks for matrix"),
     ],
