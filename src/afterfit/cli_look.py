@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from afterfit.parts import SpecError
 
@@ -61,7 +62,7 @@ def list_things(what: str | None) -> int:
     for name in (what,) if what else tables:
         table = Table("name", "what it is", title=name, title_justify="left", box=None, padding=(0, 2, 0, 0))
         for row in tables[name]():
-            table.add_row(*row)
+            table.add_row(*map(Text, row))  # as text: a formula's brackets are no markup
         console.print(table)
         console.print()
     return 0

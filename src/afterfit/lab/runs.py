@@ -105,9 +105,10 @@ class Runs:
         """
         from afterfit.engine.trainer import Trainer
 
+        parameters = self.parameters(member)
         record = next(record for record in self._contents.members if record.member == member)
         experiment = from_dict(record.experiment)
-        return Trainer(experiment, experiment.task.table()).with_parameters(self.parameters(member))
+        return Trainer(experiment, experiment.task.table()).with_parameters(parameters)
 
 
 def open_runs(folder: str | Path) -> Runs:
