@@ -43,12 +43,18 @@ class Case:
 
 
 CASES: Mapping[str, Case] = {
-    "minibatch": Case("1-layer transformer, (a + b) mod 97, minibatch 512", "minibatch", "modular-addition", floor=6.0),
+    "minibatch": Case(
+        "1-layer transformer, (a, b, =) mod 97, minibatch 512",
+        "minibatch",
+        "modular-addition",
+        {"task.sequence": "equals"},
+        floor=6.0,
+    ),
     "full-batch": Case(
         "the same transformer, full batch of 4,704",
         "full batch",
         "modular-addition",
-        {"task.train_fraction": 0.5, "minibatch.size": None},
+        {"task.sequence": "equals", "task.train_fraction": 0.5, "minibatch.size": None},
         floor=6.0,
     ),
     "mlp": Case("MLP 784-200-200-200-10, minibatch 100", "MLP", "sakamoto-2025", floor=3.4),

@@ -17,7 +17,7 @@ class RunOptions:
     """How to run.
 
     Attributes:
-        seeds: How many (4: seeds 0-3), a range (42-46) or a list (1,5,7). The preset's own by default.
+        seeds: How many (4: seeds 0-3), a range (42-46) or a list (1,5,7 or 42,). The preset's own by default.
         vary: A field and its values, such as --vary optimizer.weight_decay 0.3 1.0; may be given more than once, then
             every combination is run.
         out: Where results go; runs/PRESET by default. The same command again resumes.

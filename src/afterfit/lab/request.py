@@ -143,11 +143,11 @@ def _checked_vary(experiment: Experiment, vary: Mapping[str, Iterable[Any]]) -> 
 
 
 def parsed_seeds(seeds: Seeds) -> tuple[int, ...]:
-    """Seeds from a count, from text ("4": a count, "42-46": a range, "1,5,7": these), or as listed."""
+    """Seeds from a count, from text ("4": a count, "42-46": a range, "1,5,7" or "42,": these), or as listed."""
     right = "must be a count above 0, a range such as 42-46, or different whole numbers such as 1,5,7"
     try:
         if isinstance(seeds, str) and not seeds.isdigit():
-            found = tuple(itertools.chain.from_iterable(map(_span, seeds.split(","))))
+            found = tuple(itertools.chain.from_iterable(map(_span, seeds.removesuffix(",").split(","))))
         elif isinstance(seeds, str | int | Integral):
             found = tuple(range(int(seeds)))
         else:

@@ -29,7 +29,7 @@ class Preset:
 
 # Adam's second moment decays faster (.98) in the algorithmic set-ups since Power et al. 2022.
 _MODULAR_ADDITION = Experiment(
-    task=ModularArithmetic(operation="add", p=97, train_fraction=0.4, sequence="equals"),
+    task=ModularArithmetic(operation="add", p=97, train_fraction=0.4, sequence="pair"),
     model=Transformer(layers=1, width=128, heads=4, mlp_width=512),
     optimizer=AdamW(learning_rate=1e-3, weight_decay=1.0, b2=0.98),
     minibatch=Minibatch(size=512),
@@ -37,7 +37,7 @@ _MODULAR_ADDITION = Experiment(
     schedule=Every(steps=200),
     probe=2_048,
     stop_when="generalised",
-    patience=500,
+    patience=400,
 )
 
 _NANDA_2023 = Experiment(
