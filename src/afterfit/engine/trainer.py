@@ -208,9 +208,7 @@ class MinibatchDraw(NamedTuple):
             return train
         return shuffled(key(seed, Stream.MINIBATCH_ORDER, step // self.per_epoch), train)
 
-    def rows(
-        self, seed: jax.Array, train: jax.Array, order: jax.Array, step: jax.Array
-    ) -> tuple[jax.Array, jax.Array]:
+    def rows(self, seed: jax.Array, train: jax.Array, order: jax.Array, step: jax.Array) -> tuple[jax.Array, jax.Array]:
         """The order of the step's epoch, and the step's rows."""
         if not self.size:
             return order, train
