@@ -1,9 +1,43 @@
 """All tests: most of their time would be XLA's, so programs are compiled without its optimisations, and once."""
 
 import os
+import sys
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
+import pytest
+
 COMPILED = TemporaryDirectory(prefix="afterfit-tests-", ignore_cleanup_errors=True)
+
+# Learns p = 7 in no time: two thousand steps a second would be slow.
+TINY = """
+seeds = 2
+
+[experiment]
+steps = 400
+measures = ["loss", "accuracy", "weight_norm"]
+
+[experiment.task]
+kind = "ModularArithmetic"
+p = 7
+train_fraction = 0.6
+sequence = "pair"
+
+[experiment.model]
+kind = "MLP"
+widths = [16]
+
+[experiment.optimizer]
+learning_rate = 0.01
+weight_decay = 0.5
+
+[experiment.minibatch]
+size = 8
+
+[experiment.schedule]
+steps = 50
+"""
 
 
 def pytest_configure(config):
@@ -20,3 +54,39 @@ def pytest_configure(config):
 def pytest_unconfigure(config):
     """Leave nothing behind."""
     COMPILED.cleanup()
+
+
+@pytest.fixture(scope="session")
+def tiny_toml(tmp_path_factory) -> Path:
+    """A spec file of an experiment that is over at once."""
+    path = tmp_path_factory.mktemp("spec") / "tiny.toml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture(scope="session")
+def command() -> list[str]:
+    """How to start the command line in a process of its own."""
+    return [sys.executable, "-m", "afterfit.cli"]
+
+
+def _contents(folder: Path) -> dict:
+    """All that must be the same to the last bit: every row, and every member's parameters."""
+    from afterfit.store import read
+
+    found = read(folder)
+    table = found.table
+    order = np.argsort(table.measures)
+    return {
+        "measures": tuple(np.array(table.measures)[order]),
+        "rows": list(zip(table.member.tolist(), table.step.tolist(), strict=True)),
+        "values": table.values[:, order].tobytes(),
+        "ends": [(record.seed, record.varied, record.status, record.step) for record in found.members],
+        "parameters": {path.name: path.read_bytes() for path in (folder / "parameters").iterdir()},
+    }
+
+
+@pytest.fixture(scope="session")
+def contents():
+    """What of a run folder must be the same to the last bit."""
+    return _contents

@@ -7,6 +7,7 @@ import dataclasses
 import io
 import itertools
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -115,7 +116,7 @@ def _guarded(asked: list[str]) -> int:
         return _fail(2, str(error))
     except BrokenPipeError:  # the reader of our output has seen enough, so nothing may be flushed at exit either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 128 + signal.SIGPIPE
     except KeyboardInterrupt:
         return _fail(130, "stopped")
     except OSError as error:

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from afterfit.engine.members import Batch
 from afterfit.engine.messages import Message, Row
-from afterfit.lab.progress import BatchLine, MemberLine, Tally, clock, opening
+from afterfit.lab.progress import BatchLine, MemberLine, Tally, clock, opening, shown
 from afterfit.store import MemberRecord
 
 BAR_WIDTH = 12
@@ -76,7 +76,7 @@ class LiveTable:
         events = [rule.name for rule in next(iter(tally.members.values())).experiment.events]
         for name in events:
             table.add_column(name, justify="right")
-        room = max(3, self.console.height - len(tally.batches) - 9)
+        room = max(3, self.console.height - len(_under_way(tally)) - 9)
         for member in _most_alive(list(tally.members.values()), room):
             table.add_row(*self._cells(member, fields, events), style="dim" if member.status == "waiting" else None)
         return table
@@ -84,15 +84,14 @@ class LiveTable:
     @staticmethod
     def _cells(member: MemberLine, fields: Sequence[str], events: Sequence[str]) -> list[str]:
         accuracies = [member.values.get(f"{split}/accuracy") for split in ("train", "test")]
-        shown = ["" if value is None else f"{value:.3f}" for value in accuracies]
+        numbers = ["" if value is None else f"{value:.3f}" for value in accuracies]
         marks = ["" if (step := member.event(name)) is None else f"✓ {step:,}" for name in events]
         step = "diverged" if member.status == "diverged" else f"{member.step:,}"
-        return [str(member.record.seed), *(str(member.record.varied[f]) for f in fields), step, *shown, *marks]
+        return [str(member.record.seed), *(shown(member.record.varied[f]) for f in fields), step, *numbers, *marks]
 
     def _batches(self, tally: Tally) -> Table:
         table = Table(box=None, padding=(0, 1), show_header=False)
-        running = [(n, b) for n, b in tally.batches.items() if b.step < b.budget and b.members]
-        for number, batch in running:
+        for number, batch in _under_way(tally).items():
             table.add_row(*self._batch_cells(number, batch))
         return table
 
@@ -106,6 +105,10 @@ class LiveTable:
             f"{batch.steps_per_second:,.0f} steps/s × {batch.members}" if batch.steps_per_second else "compiling",
             "" if left is None else f"at most {clock(left)} left",
         ]
+
+
+def _under_way(tally: Tally) -> dict[int, BatchLine]:
+    return {number: batch for number, batch in tally.batches.items() if batch.members and batch.has_begun}
 
 
 def _most_alive(members: list[MemberLine], room: int) -> list[MemberLine]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
 from afterfit.engine.members import Batch
 from afterfit.engine.messages import Message, Row
@@ -91,12 +91,18 @@ class MemberLine:
 
 @dataclass
 class BatchLine:
-    """How far one batch is, and how fast."""
+    """How far one batch is, how fast, and how many of its members have not come to their end."""
 
     budget: int
     members: int
     step: int = 0
     steps_per_second: float = 0.0
+    has_begun: bool = False
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it trains, at a speed that is known."""
+        return self.members > 0 and self.steps_per_second > 0
 
     def move(self, step: int, steps_per_second: float, members: int) -> None:
         """Take in that the batch has come to a step."""
@@ -119,6 +125,7 @@ class Tally:
         self.batches = {
             b.number: BatchLine(max(m.experiment.steps for m in b.members), len(b.members)) for b in batches
         }
+        self.batch_of = {m.number: self.batches[b.number] for b in batches for m in b.members}
         self.began = time.monotonic()
 
     def take(self, message: Message) -> list[str]:
@@ -138,21 +145,24 @@ class Tally:
     def _status(self, member: MemberLine, status: str, step: int) -> list[str]:
         news = [] if member.status == status else [f"{self.name(member)} {status} at step {step:,}"]
         member.status, member.step = status, step
+        batch = self.batch_of[member.record.member]
+        batch.members = sum(self.members[n].status not in ENDED for n, b in self.batch_of.items() if b is batch)
         return news
 
     def _row(self, number: int, step: int, values: dict[str, float]) -> list[str]:
         member = self.members[number]
+        self.batch_of[number].has_begun = True
         return [f"{self.name(member)} {event} at step {step:,}" for event in member.observe(step, values)]
 
     @staticmethod
     def name(member: MemberLine) -> str:
         """A member in a few words: its seed and what is varied."""
-        varied = [f"{field.rpartition('.')[2]} {value}" for field, value in member.record.varied.items()]
+        varied = [f"{field.rpartition('.')[2]} {shown(value)}" for field, value in member.record.varied.items()]
         return ", ".join([f"seed {member.record.seed}", *varied])
 
     def seconds_left(self) -> float | None:
         """Time left if no member stops early; None until a speed is known."""
-        running = [b for b in self.batches.values() if b.steps_per_second and b.step < b.budget]
+        running = [b for b in self.batches.values() if b.is_running]
         if not running:
             return None
         speed = sum(b.steps_per_second * b.members for b in running)
@@ -160,14 +170,16 @@ class Tally:
 
     def line(self) -> str:
         """The whole run in one line."""
-        running = [b for b in self.batches.values() if b.steps_per_second and b.step < b.budget]
-        ended = sum(m.status not in ("waiting", "running") for m in self.members.values())
+        running = [b for b in self.batches.values() if b.is_running]
+        ended = sum(m.status in ENDED for m in self.members.values())
         parts = [f"{ended + self.kept}/{len(self.members) + self.kept} members done"]
         if running:
             steps = sorted({b.step for b in running})
             at = f"{steps[0]:,}" if len(steps) == 1 else f"{steps[0]:,}–{steps[-1]:,}"
             speed = sum(b.steps_per_second * b.members for b in running)
             parts += [f"step {at} of {max(b.budget for b in running):,}", f"{speed:,.0f} member-steps/s"]
+        elif any(b.members for b in self.batches.values()):
+            parts += ["compiling" if any(b.has_begun for b in self.batches.values()) else "starting"]
         left = self.seconds_left()
         return ", ".join(parts + ([f"at most {clock(left)} left"] if left is not None else []))
 
@@ -179,6 +191,11 @@ def opening(tally: Tally, folder: Path) -> list[str]:
         return [f"{kept}, nothing left to train in {folder}"]
     todo = f"training {counted(len(tally.members), 'member')} in {counted(len(tally.batches), 'batch', 'batches')}"
     return ["; ".join(filter(None, (todo, kept, f"results go to {folder}")))]
+
+
+def shown(value: Any) -> str:
+    """A varied value in a word: a part by its kind."""
+    return str(value["kind"] if isinstance(value, dict) else value)
 
 
 def counted(number: int, one: str, several: str = "") -> str:

@@ -24,6 +24,7 @@ from afterfit.parts import require
 from afterfit.spec import Experiment
 from afterfit.spec.written import to_dict
 from afterfit.store import FolderMismatch, MemberRecord, RunStore, StoreError, is_run, read
+from afterfit.store.errors import from_os
 
 
 class Interrupted(KeyboardInterrupt):
@@ -170,7 +171,7 @@ def _unfinished(store: RunStore, asked: list[tuple[Member, dict[str, Any]]], fol
         return Member(record.member, record.seed, experiments[_identity(record.seed, record.varied)])
 
     def has_ended(record: MemberRecord) -> bool:
-        if record.status not in ENDED or Parameters(folder).path(record.member) is None:
+        if record.status not in ENDED or not Parameters(folder).is_intact(record.member):
             return False
         expected = as_member(record).experiment.observed_steps(record.step)
         return set(expected) <= set(map(int, store.steps(record.member)))
@@ -198,11 +199,20 @@ def _train(
             progress.message({"kind": "note", "about": "repaired", "text": store.repaired})
         if batches and (changed := _changed_versions(store.meta["versions"])):
             keeper.keep({"kind": "note", "about": "versions", "text": changed})
-        with _stopping(crew.stop), keeper:
+        with _stopping(crew.stop), keeper, _full_disks_explained(folder):
             complete = not batches or crew.train(batches, stored, keeper.keep)
     if not complete:
         store.log("interrupted", "stopped on request")
         raise Interrupted(f"stopped; everything is kept in {folder}")
+
+
+@contextmanager
+def _full_disks_explained(folder: Path) -> Iterator[None]:
+    """Tell a checkpoint that could not be written as the store tells a row that could not."""
+    try:
+        yield
+    except OSError as error:
+        raise from_os(error, Path(error.filename or folder)) from error
 
 
 def _changed_versions(before: Mapping[str, str]) -> str | None:
