@@ -49,10 +49,10 @@ def require(condition: bool, field: str, value: object, right: str) -> None:
         raise SpecError(field, value, right)
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: object, known: Iterable[str]) -> str:
     """One line that names the closest of the known names, or all of them: "did you mean 'x'?"."""
     known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else f"must be one of {', '.join(known)}"
 
 
