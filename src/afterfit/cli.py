@@ -98,6 +98,10 @@ DESCRIPTION = "Measure, forecast and steer what a network keeps learning after i
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its status: 0 done, 1 failed, 2 asked wrongly, 130 interrupted."""
     asked = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments is None:
+        # While modules are imported a KeyboardInterrupt may be swallowed, and there is nothing to save: just end.
+        # A run answers by itself as soon as it trains.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     if asked == ["--version"]:
         print(f"afterfit {__version__}")  # noqa: T201
         return
@@ -139,10 +143,18 @@ def _parsed(asked: list[str]) -> Any:
     except SystemExit as ended:
         if not ended.code:
             raise
-        # A box with a title; the first paragraph inside it says what is wrong.
-        inside = [line.strip("│ ") for line in said.getvalue().splitlines() if line.startswith("│")]
-        paragraph = list(itertools.takewhile(lambda line: line.strip("─"), inside))
-        sys.exit(_fail(2, " ".join(paragraph) + "; see afterfit --help"))
+        sys.exit(_fail(2, f"{_first_paragraph(said.getvalue())}; see afterfit --help"))
+
+
+def _first_paragraph(box: str) -> str:
+    """What stands in a box below its title and above the next rule: a line of no letters."""
+    _, *inside = (line.strip("│| ") for line in box.splitlines())
+    below = itertools.dropwhile(lambda line: not _says_something(line), inside)
+    return " ".join(itertools.takewhile(_says_something, below))
+
+
+def _says_something(line: str) -> bool:
+    return any(map(str.isalnum, line))
 
 
 def _fail(status: int, text: str) -> int:

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 # One thread to a worker: the cores scale best as one process each.
@@ -34,8 +35,8 @@ def memory_bytes() -> int:
 
 
 def worker_environment(compilation_cache: str | None) -> dict[str, str]:
-    """The environment of a worker process."""
-    environment = dict(os.environ)
+    """The environment of a worker process: it finds modules where this process does."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)}
     if not has_accelerator():
         flags = environment.get("XLA_FLAGS", "")
         environment |= SINGLE_THREAD | {"XLA_FLAGS": f"{flags} --xla_cpu_multi_thread_eigen=false".strip()}

@@ -1,6 +1,4 @@
-"""Running experiments and looking at what came of them: `run`, `open_runs` and `Runs`."""
+"""Running experiments (`run.run`) and looking at what came of them (`runs.open_runs`, `runs.Runs`).
 
-from afterfit.lab.run import Interrupted, run
-from afterfit.lab.runs import Runs, open_runs
-
-__all__ = ["Interrupted", "Runs", "open_runs", "run"]
+Nothing is imported here: to read and refuse a request, JAX is not needed.
+"""
