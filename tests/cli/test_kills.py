@@ -12,7 +12,7 @@ import pytest
 import afterfit as af
 from afterfit.store import read
 
-LONG = ("--seeds", 4, "--batch-size", 2, "--steps", 12_000, "--checkpoint-seconds", 0.2)
+LONG = ("--seeds", 4, "--batch-size", 2, "--steps", 6_000, "--checkpoint-seconds", 0.2)
 
 
 def is_row(line: dict) -> bool:
@@ -23,7 +23,7 @@ def is_row(line: dict) -> bool:
 def whole(tiny_toml, tmp_path_factory) -> Path:
     """The folder of the same run without a break."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    af.run(tiny_toml, out=folder, seeds=4, batch_size=2, steps=12_000, workers=0)
+    af.run(tiny_toml, out=folder, seeds=4, batch_size=2, steps=6_000, workers=0)
     return folder
 
 
@@ -38,7 +38,7 @@ def assert_goes_on(tiny_toml, tmp_path, whole, contents):
     """The same run goes on and ends the same; here, which is quicker than in a process."""
 
     def check() -> None:
-        af.run(tiny_toml, out=tmp_path / "run", seeds=4, steps=12_000, workers=0)
+        af.run(tiny_toml, out=tmp_path / "run", seeds=4, steps=6_000, workers=0)
         assert contents(tmp_path / "run") == contents(whole)
 
     return check
@@ -48,7 +48,7 @@ def test_a_run_that_is_killed_at_random_moments_ends_bit_identical_to_one_that_w
     begin, are_gone, tmp_path, whole, contents
 ):
     moment = random.Random(0)
-    for rows in (0, 1, 30, 200, 90, 1):
+    for rows in (0, 1, 30, 100, 60, 1):
         process = begin()
         if rows:
             process.until(is_row, rows)
