@@ -1,29 +1,11 @@
 """Help and version are there at once: neither JAX nor PyTorch lies on their way."""
 
-import os
 import subprocess
 import sys
 
 import pytest
 
 from afterfit import __version__
-
-
-def seconds_of_work(command: list[str]) -> float:
-    """Processor time, the best of three: other work on the machine does not count."""
-
-    def once() -> float:
-        before = os.times()
-        subprocess.run(command, capture_output=True, check=True)
-        after = os.times()
-        return after.children_user - before.children_user + after.children_system - before.children_system
-
-    return min(once() for _ in range(3))
-
-
-@pytest.mark.parametrize("option", ["--help", "--version"])
-def test_it_answers_within_half_a_second(command, option):
-    assert seconds_of_work([*command, option]) < 0.5
 
 
 @pytest.mark.parametrize("asked", [["--help"], ["--version"], ["run", "--help"], ["run", "digits", "--help"]])
