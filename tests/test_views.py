@@ -1,7 +1,5 @@
 """A measure is given what its parameters are named after, on the split and layer that is asked for."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
