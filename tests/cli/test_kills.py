@@ -81,7 +81,7 @@ def test_when_a_worker_is_killed_the_others_go_on_and_it_is_said(begin, tmp_path
     list(process.lines())
     code, errors = process.ended()
     assert code == 1
-    said = "was killed by signal 9; the rest is kept, the same command tries again\n"
+    said = "was killed by signal 9, perhaps for want of memory; the rest is kept, the same command tries again\n"
     assert errors in [f"afterfit: the worker of batch {number} {said}" for number in (0, 1)]
     assert sorted(record.status for record in read(tmp_path / "run").members) == ["finished"] * 2 + ["waiting"] * 2
     assert_goes_on()
@@ -101,7 +101,9 @@ def test_a_request_to_the_whole_group_stops_it_soon_with_a_word_on_how_to_go_on(
     )
     assert time.monotonic() - asked_at < 5
     assert are_gone(workers, within=1)
-    assert {record.status for record in read(tmp_path / "run").members} == {"waiting"}
+    statuses = {record.status for record in read(tmp_path / "run").members}
+    assert "waiting" in statuses
+    assert "running" not in statuses
     assert_goes_on()
 
 

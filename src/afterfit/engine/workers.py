@@ -178,6 +178,7 @@ class LocalWorkers:
         if process.reason:
             return [f"batch {batch.number} could not be trained: {process.reason}"]
         why = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        why += ", perhaps for want of memory" if code == -signal.SIGKILL else ""
         return [f"the worker of batch {batch.number} {why}"]
 
 
