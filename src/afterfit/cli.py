@@ -98,7 +98,7 @@ DESCRIPTION = "Measure, forecast and steer what a network keeps learning after i
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its status: 0 done, 1 failed, 2 asked wrongly, 130 interrupted."""
     asked = list(sys.argv[1:] if arguments is None else arguments)
-    if arguments is None:
+    if arguments is None and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         # While modules are imported a KeyboardInterrupt may be swallowed, and there is nothing to save: just end.
         # A run answers by itself as soon as it trains.
         signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -173,12 +173,15 @@ def _vary(entries: tuple[tuple[str, ...], ...]) -> dict[str, tuple[str, ...]]:
 
 
 def _train(preset: str, options: RunOptions, vary: dict[str, tuple[str, ...]], changes: dict[str, Any]) -> int:
+    import jax
     from rich.console import Console
 
     from afterfit.cli_look import show_runs
     from afterfit.engine.workers import WorkerFailed
     from afterfit.lab.run import Interrupted, run
 
+    if options.workers != 0:
+        jax.config.update("jax_platforms", "cpu")  # here it is planned only: an accelerator is the workers' alone
     console = Console()
     try:
         runs = run(

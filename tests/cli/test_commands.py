@@ -133,7 +133,7 @@ def test_a_terminal_shows_a_live_table(command, tiny_toml, tmp_path):
     assert re.search(r"seed +step +train acc +test acc +memorised +generalised", plain)
     assert re.search(r"\b0 +[\d,]+ +1\.000 +0\.\d{3} +✓ \d+", plain)
     assert re.search(r"batch 0 .*[\d,]+ of 60,000 +[\d,]+ steps/s × 2 +at most .* left", plain)
-    assert re.search(r"0/2 members done, step [\d,]+ of 60,000, [\d,]+ member-steps/s", plain)
+    assert re.search(r"\d s: 0/2 members done, at most \d+ s left, step [\d,]+ of 60,000, [\d,]+ member-steps/s", plain)
     assert "\x1b[?25l" in shown
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")  # the cursor is back
     assert plain.rstrip().endswith("report.html")

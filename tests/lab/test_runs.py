@@ -16,7 +16,13 @@ from afterfit.lab.run import Interrupted
 from afterfit.parts import SpecError
 from afterfit.store import DamageWarning, FolderInUse, FolderMismatch, RunStore, StoreError, StoreFull, read
 
-CTRL_C = signal.getsignal(signal.SIGINT)  # ignored, where the tests run in the background
+
+@pytest.fixture(autouse=True)
+def hearing_ctrl_c():
+    """Where the tests run in the background it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 class Told(Silent):
@@ -131,8 +137,16 @@ def test_a_run_that_was_stopped_goes_on_and_ends_the_same(stopped, whole, tiny_t
 
 
 def test_ctrl_c_is_what_it_was_again_after_the_run(stopped):
-    assert signal.getsignal(signal.SIGINT) is CTRL_C
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_ctrl_c_that_is_ignored_stays_so(tiny_toml, tmp_path):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    told = Told(at=4, then=lambda: signal.raise_signal(signal.SIGINT))
+    af.run(tiny_toml, out=tmp_path / "run", workers=0, progress=told)
+    assert not told.asked_to_stop
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
 def test_a_run_in_another_thread_leaves_signals_alone(tiny_toml, tmp_path, whole, contents):

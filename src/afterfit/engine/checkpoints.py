@@ -46,9 +46,9 @@ def write(path: Path, arrays: Mapping[str, np.ndarray], notes: Mapping[str, Any]
             file.flush()
             os.fsync(file.fileno())
         partial.replace(target)
-    except BaseException:
+    except OSError as error:
         partial.unlink(missing_ok=True)
-        raise
+        raise OSError(error.errno, error.strerror, str(target)) from error
     _make_rename_durable(target.parent)
     return target
 

@@ -62,9 +62,9 @@ class LiveTable:
     def _render(self) -> RenderableType:
         if self.tally is None:
             return Text("")
-        foot = Text(self.tally.line() if not self.is_stopping else "stopping: writing checkpoints", style="dim")
-        elapsed = Text(f"   {clock(time.monotonic() - self.tally.began)} so far", style="dim")
-        return Group(self._members(self.tally), self._batches(self.tally), foot + elapsed)
+        said = "stopping: writing checkpoints" if self.is_stopping else self.tally.line()
+        foot = Text(f" {clock(time.monotonic() - self.tally.began)}: {said}", "dim", no_wrap=True, overflow="ellipsis")
+        return Group(self._members(self.tally), self._batches(self.tally), foot)
 
     def _members(self, tally: Tally) -> Table:
         table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))

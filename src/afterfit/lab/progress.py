@@ -173,15 +173,16 @@ class Tally:
         running = [b for b in self.batches.values() if b.is_running]
         ended = sum(m.status in ENDED for m in self.members.values())
         parts = [f"{ended + self.kept}/{len(self.members) + self.kept} members done"]
-        if running:
+        left = self.seconds_left()
+        if left is not None:
             steps = sorted({b.step for b in running})
             at = f"{steps[0]:,}" if len(steps) == 1 else f"{steps[0]:,}–{steps[-1]:,}"
             speed = sum(b.steps_per_second * b.members for b in running)
-            parts += [f"step {at} of {max(b.budget for b in running):,}", f"{speed:,.0f} member-steps/s"]
+            parts += [f"at most {clock(left)} left", f"step {at} of {max(b.budget for b in running):,}"]
+            parts += [f"{speed:,.0f} member-steps/s"]
         elif any(b.members for b in self.batches.values()):
             parts += ["compiling" if any(b.has_begun for b in self.batches.values()) else "starting"]
-        left = self.seconds_left()
-        return ", ".join(parts + ([f"at most {clock(left)} left"] if left is not None else []))
+        return ", ".join(parts)
 
 
 def opening(tally: Tally, folder: Path) -> list[str]:

@@ -279,11 +279,13 @@ class _Keeper:
 
 @contextmanager
 def _stopping(stop: Any) -> Iterator[None]:
-    """Turn the first Ctrl-C (or SIGTERM) into a request to stop; the second one does what it always does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    """Turn the first Ctrl-C (or SIGTERM) into a request to stop; the second Ctrl-C does what it always does.
+
+    What is ignored stays so: a shell has its background jobs ignore Ctrl-C. Only the main thread may set handlers.
+    """
+    in_main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM) if in_main}
+    before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
 
     def ask(number: int, frame: Any) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
