@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from afterfit.engine.checkpoints import Checkpoints, Parameters, read
+from afterfit.engine.checkpoints import Checkpoints, Parameters, read, snapshots
 from afterfit.engine.members import Batch, Member
 from afterfit.engine.pytree import stack
 from afterfit.engine.sink import Sink
@@ -45,7 +45,7 @@ class BatchRun:
         self, batch: Batch, trainer: Trainer, folder: Path, sink: Sink, checkpoint_seconds: float = CHECKPOINT_SECONDS
     ):
         self.batch, self.trainer, self.sink = batch, trainer, sink
-        self.parameters = Parameters(folder)
+        self.folder, self.parameters = folder, Parameters(folder)
         self.checkpoint_seconds = checkpoint_seconds
         self.checkpoints = Checkpoints(folder / "checkpoints" / f"batch-{batch.number:05d}")
         self.experiment = batch.members[0].experiment  # for what is structure, and so the same in all members
@@ -172,6 +172,10 @@ class BatchRun:
         """Take the measures, hand over the rows, and let go of members that have come to their end."""
         rows, finite = self._measured()
         self.sink.append([(number, self.step, row) for number, row in rows.items()])
+        if self.step in self.experiment.snapshot_steps():
+            for place, member in enumerate(self.placed):
+                if member.number in rows:
+                    self._keep_parameters(snapshots(self.folder, self.step), place, member)
         for place, member in enumerate(self.placed):
             if member.number in rows:
                 status = self._status(member, rows[member.number], finite[place])
@@ -223,12 +227,14 @@ class BatchRun:
     def _end(self, place: int, member: Member, status: str) -> None:
         """Keep a member's parameters, then say that it has ended; its rows are durable first."""
         self.sink.flush()
-        leaves = [np.asarray(leaf[place]) for leaf in jax.tree.leaves(self.state.params)]
-        named = dict(zip(self.trainer.names, leaves, strict=True))
-        notes = {"member": member.number, "seed": member.seed, "step": self.step}
-        self.parameters.save(member.number, named, notes)
+        self._keep_parameters(self.parameters, place, member)
         self.ended[member.number] = (status, self.step)
         self.sink.status(member.number, status, self.step)
+
+    def _keep_parameters(self, kept: Parameters, place: int, member: Member) -> None:
+        leaves = [np.asarray(leaf[place]) for leaf in jax.tree.leaves(self.state.params)]
+        named = dict(zip(self.trainer.names, leaves, strict=True))
+        kept.save(member.number, named, {"member": member.number, "seed": member.seed, "step": self.step})
 
     def _compact(self) -> None:
         """Shrink the stack to a power of two once half of it has ended: few sizes, so few compilations."""
@@ -284,6 +290,10 @@ class BatchRun:
             missing = [s for s in self.experiment.observed_steps(until) if s not in stored.get(number, ())]
             if missing:
                 return f"member {number} has no row for step {missing[0]}"
+            first = self.batch.members[0].origin.step if self.batch.members[0].origin else -1
+            for kept_at in self.experiment.snapshot_steps():
+                if first < kept_at <= until and not snapshots(self.folder, kept_at).is_intact(number):
+                    return f"the snapshot of member {number} at step {kept_at} is missing or damaged"
             if number in ended and not self.parameters.is_intact(number):
                 return f"the parameters of member {number} are missing or damaged"
         return None

@@ -107,6 +107,11 @@ class Parameters:
             before.unlink()
 
 
+def snapshots(folder: Path, step: int) -> Parameters:
+    """The parameters that members of a run had at a step."""
+    return Parameters(folder, f"snapshots/step-{step:012d}")
+
+
 class Checkpoints:
     """The newest checkpoints of one batch.
 

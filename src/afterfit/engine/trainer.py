@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial, wraps
+from functools import cached_property, partial, wraps
 from typing import Any, NamedTuple, TypeVar
 
 import equinox as eqx
@@ -27,10 +27,12 @@ from afterfit.engine.treatment import (
     Arrays,
     Seen,
     Treatment,
+    awaited,
     memories,
     require_fitting,
     untreated,
 )
+from afterfit.interventions import NEVER
 from afterfit.parts import SpecError, require
 from afterfit.spec import Experiment
 from afterfit.tasks import Table
@@ -96,8 +98,48 @@ class Trainer:
 
     def with_parameters(self, named: Mapping[str, np.ndarray]) -> Any:
         """The Equinox module with parameters given by name."""
-        leaves = [jnp.asarray(named[name]) for name in self.names]
-        return self.network(jax.tree.unflatten(jax.tree.structure(self.shapes), leaves))
+        return self.network(self._params(named))
+
+    def _params(self, named: Mapping[str, np.ndarray]) -> Params:
+        return self.unnamed({name: jnp.asarray(array) for name, array in named.items()})
+
+    def shown(
+        self, member: Experiment, seed: int, parameters: Mapping[str, np.ndarray], split: str, step: int,
+        events: Mapping[str, int | None],
+    ) -> View:  # fmt: skip
+        """What a member shows on all of a split, with all layers, as NumPy arrays.
+
+        Args:
+            member: its experiment.
+            seed: its seed.
+            parameters: by name.
+            split: "train" or "test".
+            step: at which it had these parameters; interventions that stay act as they did then.
+            events: the step of each declared event, None for one that did not happen.
+        """
+        params = self._params(parameters)
+        seen = {
+            name: jnp.int32(at if (at := events[name]) is not None and at <= step else NEVER)
+            for name in awaited(member)
+        }
+        chosen = getattr(self.rows([member], [seed]), split)[0]
+        of_member = (member, params, jnp.uint32(seed), jnp.int32(step), seen)
+        arrays = jax.tree.map(np.asarray, self._shown(*of_member, chosen, self.inputs, self.labels))
+        return View(**arrays, num_classes=self.table.num_classes, extra=self.table.facts)
+
+    @cached_property
+    def _shown(self) -> Callable[..., dict[str, Any]]:
+        """The arrays of a view, compiled."""
+
+        def arrays(
+            member: Experiment, params: Params, seed: jax.Array, step: jax.Array, seen: Seen,
+            chosen: jax.Array, inputs: jax.Array, labels: jax.Array,
+        ) -> dict[str, Any]:  # fmt: skip
+            treatment = Treatment(member, seed, step, seen)
+            view = self.view(params, chosen, inputs=inputs, labels=labels, treatment=treatment, every_layer=True)
+            return {name: value for name, value in vars(view).items() if name not in ("num_classes", "extra")}
+
+        return jax.jit(arrays)
 
     def _build(self, experiment: Experiment, rng: jax.Array) -> Any:
         t = self.table
@@ -225,11 +267,14 @@ class Trainer:
 
     def view(
         self, params: Params, chosen: jax.Array, *, inputs: jax.Array, labels: jax.Array,
-        treatment: Treatment | None = None,
+        treatment: Treatment | None = None, every_layer: bool = False,
     ) -> View:  # fmt: skip
-        """What some rows of the table show of a network with these parameters, under those interventions that stay."""
+        """What some rows of the table show of a network with these parameters, under those interventions that stay.
+
+        Its layers are in it where a measure reads one, or if asked for.
+        """
         network = self.network(params)
-        wanted = any("@" in name for name in self.of_splits)
+        wanted = (every_layer and hasattr(network, "layers")) or any("@" in name for name in self.of_splits)
 
         def represent(rows: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
             examples = self._examples(inputs, rows)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from afterfit.engine.batch import CHECKPOINT_SECONDS
-from afterfit.engine.checkpoints import Parameters
+from afterfit.engine.checkpoints import Parameters, snapshots
 from afterfit.engine.in_process import InProcess
 from afterfit.engine.machine import compilation_cache, cores, has_accelerator
 from afterfit.engine.members import Batch, Member, plan
@@ -204,7 +204,12 @@ def _unfinished(store: RunStore, asked: list[tuple[Member, dict[str, Any]]], fol
     def has_ended(record: MemberRecord) -> bool:
         if record.status not in ENDED or not Parameters(folder).is_intact(record.member):
             return False
-        expected = as_member(record).experiment.observed_steps(record.step)
+        member = as_member(record)
+        for step in member.experiment.snapshot_steps():
+            due = (member.origin.step if member.origin else -1) < step <= record.step
+            if due and not snapshots(folder, step).is_intact(record.member):
+                return False
+        expected = member.experiment.observed_steps(record.step)
         return set(expected) <= set(map(int, store.steps(record.member)))
 
     return [

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from afterfit import store
-from afterfit.parts import SpecError
+from afterfit.parts import SpecError, require
 from afterfit.spec import EventRule, Experiment
 from afterfit.spec.written import from_dict
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     import xarray as xr
+
+    from afterfit.engine.trainer import Trainer
+    from afterfit.views import View
 
 
 class Runs:
@@ -27,6 +30,7 @@ class Runs:
 
     def __init__(self, contents: store.Contents):
         self._contents = contents
+        self._trainers: dict[Any, Trainer] = {}  # by structure; for looking at networks
 
     @property
     def folder(self) -> Path:
@@ -104,30 +108,76 @@ class Runs:
         default = self.folder / f"observations.{endings.get(to, to)}"
         return store.export(self._contents, to, Path(path) if path else default)
 
-    def parameters(self, member: int) -> dict[str, np.ndarray]:
-        """A member's final parameters by name.
+    def snapshots(self, member: int) -> list[int]:
+        """The steps at which a member's parameters are kept: those that its experiment names, and its end."""
+        from afterfit.engine import checkpoints
+
+        named = from_dict(self._record(member).experiment).snapshot_steps()
+        kept = {step for step in named if checkpoints.snapshots(self.folder, step).path(member)}
+        ended = checkpoints.Parameters(self.folder).path(member)
+        return sorted(kept | ({self._record(member).step} if ended else set()))
+
+    def parameters(self, member: int, step: int | None = None) -> dict[str, np.ndarray]:
+        """A member's parameters by name, at its end or at one of its `snapshots`.
 
         Raises:
-            SpecError: there is no such member, or it has not ended yet.
+            SpecError: there is no such member, it has not ended yet, or nothing was kept at that step.
         """
         from afterfit.engine import checkpoints
 
         path = checkpoints.Parameters(self.folder).path(member)
+        if step is not None and step not in self.snapshots(member):
+            raise SpecError("step", step, f"kept of member {member} in {self.folder} are {self.snapshots(member)}")
+        if step is not None and not (path and step == self._record(member).step):
+            path = checkpoints.snapshots(self.folder, step).path(member)
         if path is None:
             raise SpecError("member", member, f"has no final parameters in {self.folder}: not a member, or not ended")
         return checkpoints.read(path).arrays
 
-    def network(self, member: int) -> Any:
-        """A member's Equinox module with its final parameters: `features(inputs)` and `head`.
+    def network(self, member: int, step: int | None = None) -> Any:
+        """A member's Equinox module at its end, or at one of its `snapshots`: `features(inputs)` and `head`.
 
         The member's experiment is read from the folder; parts that are not afterfit's own are imported by name.
         """
+        parameters = self.parameters(member, step)
+        return self._trainer(from_dict(self._record(member).experiment)).with_parameters(parameters)
+
+    def view(self, member: int, split: str = "train", step: int | None = None) -> View:
+        """What one split shows of a member at its end, or at one of its `snapshots`, as NumPy arrays; for any measure.
+
+        All examples of the split, whatever the probe; every layer; interventions that stay act as in observations.
+
+        Args:
+            member: its number.
+            split: "train" or "test".
+            step: one of its `snapshots`; the last by default.
+        """
+        from pandas import NA
+
+        require(split in ("train", "test"), "split", split, "must be 'train' or 'test'")
+        record = self._record(member)
+        at = record.step if step is None else step
+        events = self.events().astype(object).loc[member]
+        seen = {name: events[name] if events[name] is not NA else None for name in self.rules}
+        experiment, parameters = from_dict(record.experiment), self.parameters(member, step)
+        return self._trainer(experiment).shown(experiment, record.seed, parameters, split, at, seen)
+
+    def _record(self, member: int) -> store.MemberRecord:
+        for record in self.members:
+            if record.member == member:
+                return record
+        raise SpecError("member", member, f"{self.folder} has members 0 to {len(self.members) - 1}")
+
+    def _trainer(self, experiment: Experiment) -> Trainer:
+        """One for all members of equal structure: looking at each compiles nothing of its own."""
+        import jax
+
         from afterfit.engine.trainer import Trainer
 
-        parameters = self.parameters(member)
-        record = next(record for record in self.members if record.member == member)
-        experiment = from_dict(record.experiment)
-        return Trainer(experiment, experiment.task.table()).with_parameters(parameters)
+        structure = jax.tree.structure(experiment)
+        if structure not in self._trainers:
+            self._trainers[structure] = Trainer(experiment, experiment.task.table())
+        return self._trainers[structure]
 
 
 def open_runs(folder: str | Path) -> Runs:

@@ -29,7 +29,7 @@ class MLP:
     """
 
     widths: tuple[int, ...] = (200, 200, 200)
-    activation: Literal["relu", "gelu"] = "relu"
+    activation: Literal["relu", "gelu", "smooth_leaky_relu"] = "relu"
     bias: bool = True
     init_scale: float = 1.0
 

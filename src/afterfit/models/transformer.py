@@ -41,7 +41,7 @@ class Transformer:
     width: int = 128
     heads: int = 4
     mlp_width: int = 512
-    activation: Literal["relu", "gelu"] = "relu"
+    activation: Literal["relu", "gelu", "smooth_leaky_relu"] = "relu"
     norm: Literal["none", "pre", "post"] = "none"
     final_norm: bool = False
     positions: Literal["learned", "sinusoidal"] = "learned"

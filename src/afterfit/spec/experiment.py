@@ -66,6 +66,8 @@ class Experiment:
         events: rules, declared before the run and stored with it.
         stop_when: a member is done once this event has happened; none to train for all the steps.
         patience: steps to go on after that.
+        snapshots: steps at which the parameters are kept, each at the first observation from it on. Those at a member's
+            end are kept in any case.
         interventions: what is changed while training; they compose in this order.
         matched: makes the arm a control of its interventions. "norm": with them, but the norm of all parameters follows
             the paired baseline (equal seed, no interventions) at every step. "learning_rate": every step is as long as
@@ -85,6 +87,7 @@ class Experiment:
     events: tuple[EventRule, ...] = (MEMORISED, GENERALISED)
     stop_when: str | None = None
     patience: int = 0
+    snapshots: tuple[int, ...] = ()
     interventions: tuple[Intervention, ...] = ()
     matched: Literal["norm", "learning_rate", "schedule", "random_direction"] | None = None
 
@@ -93,6 +96,7 @@ class Experiment:
         require(self.steps >= 1, "steps", self.steps, "must be 1 or more")
         require(self.probe is None or self.probe >= 1, "probe", self.probe, "must be 1 or more, or none for all")
         require(self.patience >= 0, "patience", self.patience, "must be 0 or more")
+        require(all(step >= 0 for step in self.snapshots), "snapshots", self.snapshots, "must all be 0 or more")
         names = [rule.name for rule in self.events]
         require(len(set(names)) == len(names), "events", names, "must have different names")
         self._check_awaited("stop_when", self.stop_when)
@@ -126,6 +130,10 @@ class Experiment:
             if step >= self.steps:
                 return
             step = self.observed_after(step)
+
+    def snapshot_steps(self) -> list[int]:
+        """The observed steps at which the parameters are kept."""
+        return sorted({self.observed_after(step - 1) if step else 0 for step in self.snapshots})
 
     def check_sizes(self) -> None:
         """Refuse a minibatch larger than the training set. Apart from `check`: a task may have to look at its files."""

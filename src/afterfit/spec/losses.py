@@ -59,20 +59,22 @@ class SquaredError:
 
     Attributes:
         reduction: "sum" adds over minibatch and classes (Sakamoto & Sato 2025, released code); "mean" averages over
-            both (PyTorch's MSELoss; Liu et al. 2022).
+            both (PyTorch's MSELoss; Liu et al. 2022); "half_sum" is ½‖f(X) − Y‖² (Sakamoto & Sato 2025, Theorem 4.3).
     """
 
-    reduction: Literal["sum", "mean"] = "sum"
+    reduction: Literal["sum", "mean", "half_sum"] = "sum"
 
     def per_sample(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
-        """Σ_k (f_k − 1[k = y])², or its mean over k when the reduction is "mean": shape (N,)."""
+        """Σ_k (f_k − 1[k = y])², its mean over k when the reduction is "mean", or half of it: shape (N,)."""
         import jax
         import jax.numpy as jnp
 
         squares = (logits - jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype)) ** 2
-        return jnp.sum(squares, axis=-1) if self.reduction == "sum" else jnp.mean(squares, axis=-1)
+        if self.reduction == "mean":
+            return jnp.mean(squares, axis=-1)
+        return jnp.sum(squares, axis=-1) * (0.5 if self.reduction == "half_sum" else 1.0)
 
     def total(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
         """The number that is differentiated: the sum, or the mean, over the minibatch."""
         values = self.per_sample(logits, labels)
-        return values.sum() if self.reduction == "sum" else values.mean()
+        return values.mean() if self.reduction == "mean" else values.sum()
