@@ -125,13 +125,14 @@ def skill_table(runs: Runs, models: dict[str, Model], n: int) -> list[str]:
     data, fresh = runs(n, seed=1), runs(n, seed=2, first_seed=1_000)
     for name, model in models.items():
         judged = fit(*data, model=model).evaluate(*fresh)
-        lines.append(f"| {name} | {' | '.join(_skill(judged))} |")
+        lines.append(f"| {name} | {' | '.join(skill(judged))} |")
         print(lines[-1], flush=True)
     return lines
 
 
-def _skill(judged: Evaluation) -> list[str]:
-    area = judged.roc(2_000).area
+def skill(judged: Evaluation, within: float = 2_000) -> list[str]:
+    """What a table shows of an evaluation, each with its interval."""
+    area = judged.roc(within).area
     quantities = (judged.error, judged.last_error, judged.steady_lead, judged.width, area)
     shown = []
     for each in quantities:
