@@ -1,7 +1,7 @@
 """Forecasts and a plan on real runs that grok: `python -m benchmarks.forecast_grokking [--write]`.
 
-Seeds, weight decays, models and the plan's budget were fixed before anything was run. Both folders go on from where they
-stand, so a second call only reads them. About 25 core-minutes.
+Seeds, weight decays, models and the plan's budget were fixed before anything was run. Both folders go on from where
+they stand, so a second call only reads them. About 25 core-minutes.
 """
 
 from __future__ import annotations
@@ -41,10 +41,11 @@ def forecasts(out: Path, workers: int) -> list[str]:
         f"`modular-addition` with weight decay {' and '.join(map(str, DECAYS))}, seeds 0-{SEEDS - 1}, "
         f"{len(events)} runs: {int((~events['generalised_censored']).sum())} generalise within "
         f"{runs.experiment.steps:,} steps, at step {events['generalised'].median():,.0f} in the median "
-        f"({events['generalised'].min():,}-{events['generalised'].max():,}). Seeds 0-{FITTED[-1]} fit and calibrate, the "
-        "others judge. Intervals over judged runs, 95 %; nominal coverage 80 %.",
+        f"({events['generalised'].min():,}-{events['generalised'].max():,}). Seeds 0-{FITTED[-1]} fit and calibrate, "
+        "the others judge. Intervals over judged runs, 95 %; nominal coverage 80 %.",
         "",
-        f"| model | error | error at the last landmark | lead at 20 % | interval / T | AUC, within {WITHIN} | coverage |",
+        "| model | error | error at the last landmark | lead at 20 % | interval / T | "
+        f"AUC, within {WITHIN} | coverage |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, model in MODELS.items():
