@@ -45,9 +45,25 @@ def test_a_function_of_the_users_own_gets_what_it_names_and_its_defaults_stay(vi
     assert observe(with_extra, {"mine": lambda features, temperature: temperature})["mine"] == 3.0
 
 
+def test_a_measure_with_options_is_taken_with_them(view):
+    names = ["rnc1[scale=max_norm]", "spectral_entropy[center=false]", "spectral_entropy[center=false]@below"]
+    observed = observe(view, names)
+    assert observed[names[0]] == measures.rnc1(view.features, view.labels, scale="max_norm")
+    assert observed[names[1]] == measures.spectral_entropy(view.features, center=False)
+    assert observed[names[2]] == measures.spectral_entropy(view.layers["below"].reshape(6, 10), center=False)
+    assert of_the_model(measure_named("weight_norm"))
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
+        ("rnc1[scal=max_norm]", "measures = 'rnc1[scal=max_norm]': no option 'scal'; did you mean 'scale'?"),
+        ("rnc1[scale=max_norm", "measures = 'rnc1[scale=max_norm': must close its bracket: rnc1[scale=max_norm]"),
+        ("rnc1[scale]", "measures = 'rnc1[scale]': needs a value: scale=…"),
+        (
+            "spectral_entropy[center=no]",
+            "measures = 'spectral_entropy[center=no]': must have a true or false for center",
+        ),
         ("acuracy", "measures = 'acuracy': did you mean 'accuracy'?"),
         ("acuracy@below", "measures = 'acuracy@below': did you mean 'accuracy'?"),
         ("rnc1@belwo", "measures = '@belwo': did you mean 'below'?"),

@@ -9,10 +9,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from afterfit import measures as measure_functions
-from afterfit.parts import SpecError, nearest
+from afterfit.parts import SpecError, nearest, require
 
 
 @dataclass(frozen=True)
@@ -77,11 +78,40 @@ class View:
 
 
 def measure_named(name: str) -> Callable[..., Any]:
-    """The library's measure of this name (without a split, with or without "@layer"), or SpecError."""
-    base = name.partition("@")[0]
+    """The library's measure of this name, or SpecError.
+
+    Without a split; with or without options of the function, "rnc1[scale=max_norm]" or "nc1[definition=pinv;…]", and
+    with or without "@layer" after them.
+    """
+    base, bracket, written = name.partition("@")[0].partition("[")
     if base not in measure_functions.__all__:
         raise SpecError("measures", name, nearest(base, measure_functions.__all__))
-    return getattr(measure_functions, base)
+    function = getattr(measure_functions, base)
+    return partial(function, **_options(name, function, written)) if bracket else function
+
+
+def _options(name: str, function: Callable[..., Any], written: str) -> dict[str, Any]:
+    """What stands between a measure's brackets, each value of its default's kind."""
+    offered = {p.name: p.default for p in inspect.signature(function).parameters.values() if p.default is not p.empty}
+    require(written.endswith("]"), "measures", name, "must close its bracket: rnc1[scale=max_norm]")
+    options = {}
+    for entry in written[:-1].split(";"):
+        option, equals, value = entry.partition("=")
+        if option not in offered:
+            raise SpecError("measures", name, f"no option {option!r}; {nearest(option, offered)}")
+        require(bool(equals and value), "measures", name, f"needs a value: {option}=…")
+        options[option] = _valued(name, option, value, offered[option])
+    return options
+
+
+def _valued(name: str, option: str, value: str, default: Any) -> Any:
+    """The value of an option as its default is: true or false, a number, or text."""
+    kind = type(default)
+    try:
+        return {"true": True, "false": False}[value] if kind is bool else kind(value) if kind in (int, float) else value
+    except (KeyError, ValueError):
+        right = f"must have a {'true or false' if kind is bool else kind.__name__} for {option}"
+        raise SpecError("measures", name, right) from None
 
 
 def of_the_model(function: Callable[..., Any]) -> bool:
@@ -95,8 +125,8 @@ def observe(view: View, measures: Sequence[str] | Mapping[str, Callable[..., Any
 
     Args:
         view: what to measure.
-        measures: names of the library's measures, "name@layer" for another layer than the penultimate; or functions
-            by the name that each is to have.
+        measures: names of the library's measures, "name[option=value]" for other than its usual options, "name@layer"
+            for another layer than the penultimate; or functions by the name that each is to have.
     """
     named = measures if isinstance(measures, Mapping) else {name: measure_named(name) for name in measures}
     observed = {}

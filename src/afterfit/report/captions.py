@@ -275,20 +275,30 @@ KNOWN: dict[str, Caption] = {
 
 
 def caption_of(measure: str) -> Caption:
-    """The caption of a measure without its split: `nc1`, `spectral_entropy@block0`; its own name when it is unknown."""
-    name, _, layer = measure.partition("@")
+    """The caption of a measure without its split: `nc1`, `rnc1[scale=max_norm]`, `spectral_entropy@block0`.
+
+    Its own name when it is unknown.
+    """
+    written, _, layer = measure.partition("@")
+    name, _, options = written.partition("[")
     known = KNOWN.get(name) or Caption(
         name.replace("_", " ") or measure, OTHER, f"The measure {name}, as it was recorded.", unit="unit not recorded"
     )
-    if not layer:
+    added = [options.rstrip("]").replace("_", " ").replace("=", " ")] * bool(options) + [layer] * bool(layer)
+    if not added:
         return known
     return Caption(
-        f"{known.title}, {layer}", known.family, known.meaning, known.source, unit=known.unit, limits=known.limits
+        ", ".join([known.title, *added]),
+        known.family,
+        known.meaning,
+        known.source,
+        unit=known.unit,
+        limits=known.limits,
     )
 
 
 def order_of(measure: str) -> tuple[int, int, str]:
     """Sort key that puts measures into the order of families, then of the table above, then of the layers."""
-    name = measure.partition("@")[0]
+    name = measure.partition("@")[0].partition("[")[0]
     rank = list(KNOWN).index(name) if name in KNOWN else len(KNOWN)
     return FAMILIES.index(caption_of(measure).family), rank, measure

@@ -60,7 +60,8 @@ class Experiment:
         minibatch: which examples a step sees.
         steps: optimiser steps at most.
         schedule: at which steps the measures are taken.
-        measures: what is taken, on train and on test; `name@layer` reads another layer than the penultimate.
+        measures: what is taken, on train and on test; `name@layer` reads another layer than the penultimate,
+            `name[option=value]` has another option of the measure's function than the usual.
         probe: the measures other than loss and accuracy see this many examples of each split, the same ones at every
             step; none for all.
         events: rules, declared before the run and stored with it.
