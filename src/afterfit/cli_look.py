@@ -34,15 +34,15 @@ def show_runs(runs: Any, console: Console) -> None:
             console.print(line, soft_wrap=True, highlight=False)
 
 
-def report(folder: Path, out: Path | None, formats: tuple[str, ...]) -> int:
-    """Write the report, and figures in the formats that are given."""
+def report(folder: Path, out: Path | None, formats: tuple[str, ...], forecast: Path | None = None) -> int:
+    """Write the report, and figures in the formats that are given; with what a locked forecast said, if one is."""
     from afterfit.lab.runs import open_runs
 
     runs = open_runs(folder)
     console = Console(soft_wrap=True, highlight=False)
-    console.print(f"report: {runs.report(out)}")
+    console.print(f"report: {runs.report(out, forecast)}")
     if formats:
-        for path in runs.figures(formats=formats):
+        for path in runs.figures(formats=formats, forecast=forecast):
             console.print(f"figure: {path}")
     return 0
 
@@ -56,13 +56,14 @@ def export(folder: Path, to: str, out: Path | None) -> int:
 
 
 def list_things(what: str | None) -> int:
-    """Print presets, tasks, models, interventions or measures, or all of them."""
+    """Print presets, tasks, models, interventions, measures or studies, or all of them."""
     tables = {
         "presets": _presets,
         "tasks": _tasks,
         "models": _models,
         "interventions": _interventions,
         "measures": _measures,
+        "studies": _studies,
     }
     console = Console()
     for name in (what,) if what else tables:
@@ -103,6 +104,12 @@ def _measures() -> list[tuple[str, str]]:
     from afterfit import measures
 
     return [_described(measures, name) for name in measures.__all__]
+
+
+def _studies() -> list[tuple[str, str]]:
+    from afterfit.studies import STUDIES, study
+
+    return [(name, study(name).title) for name in STUDIES]
 
 
 def _described(module: Any, name: str) -> tuple[str, str]:

@@ -261,7 +261,7 @@ def _train(options: RunOptions, trained: Callable[[Any], Any]) -> int:
     except WorkerFailed as failed:
         print(f"afterfit: {failed}; the rest is kept, the same command tries again", file=sys.stderr)  # noqa: T201
         return 1
-    report = runs.report()
+    report = runs.report(forecast=options.forecast)
     if options.json_lines:
         print(json.dumps({"kind": "report", "path": str(report)}))  # noqa: T201
         return 0

@@ -177,7 +177,7 @@ def evaluate(
         raise ValueError(f"by must be 'seed' or 'run', not {by!r}")
     for run in runs:
         _refuse(forecast, run, by)
-    courses = tuple(each for run in runs if (each := _course(forecast, run)).predictions)
+    courses = tuple(each for run in runs if (each := course_of(forecast, run)).predictions)
     if not courses:
         raise ValueError(f"none of {len(runs)} runs was observed at a landmark of the forecast before the event")
     happened = [course for course in courses if not course.censored]
@@ -214,7 +214,8 @@ def _refuse(forecast: Forecast, run: Run, by: str) -> None:
         raise ValueError(f"{who}: {what} used to fit or calibrate this forecast; judge it on other seeds")
 
 
-def _course(forecast: Forecast, run: Run) -> Course:
+def course_of(forecast: Forecast, run: Run) -> Course:
+    """What was predicted of one run at each landmark of the forecast, whether or not the forecast has seen the run."""
     later = run.time >= forecast.horizon and (run.censored or run.time > forecast.horizon)
     time = min(run.time, forecast.horizon)
     landmarks = forecast.calibration.landmarks

@@ -32,6 +32,35 @@ def share(count: int, n: int, *, level: float = 0.95) -> Quantity:
     return Quantity(count / n, Interval(low, high, level), n, count, 0, "share, Clopper–Pearson")
 
 
+def wilson(estimate: float, n: int, *, level: float = 0.95) -> Interval:
+    """Wilson's score interval for a share of n, which holds its level on average over shares, not for every one.
+
+    (p + z²/2n ± z √(p(1 - p)/n + z²/4n²)) / (1 + z²/n), z the normal quantile of (1 + level)/2. The share may be a mean
+    of n shares, each between 0 and 1: their variance is p(1 - p) at most, so the interval is then wider than need be.
+
+    Args:
+        estimate: p, between 0 and 1.
+        n: of how many independent ones.
+        level: of the interval.
+
+    Raises:
+        ValueError: n below 1, or a share outside [0, 1].
+
+    Source: Wilson 1927.
+
+    >>> print(wilson(0.8, 10))
+    [0.490162, 0.943318] (95 %)
+    """
+    if not (n >= 1 and 0 <= estimate <= 1):
+        raise ValueError(f"a share needs to lie between 0 and 1, of 1 or more, not {estimate!r} of {n}")
+    from scipy.special import ndtri
+
+    z = float(ndtri((1 + level) / 2))
+    middle = (estimate + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z * np.sqrt(estimate * (1 - estimate) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    return Interval(max(0.0, float(middle - half)), min(1.0, float(middle + half)), level)
+
+
 def fractional_order_interval(values: np.ndarray, q: float, level: float) -> Interval:
     """An interval for a quantile from the order statistics, interpolated so that its level is nearly the one asked for.
 

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
+    from afterfit.analysis.forecast import Forecast
     from afterfit.engine.trainer import Trainer
+    from afterfit.report import Fans
     from afterfit.views import View
 
 
@@ -87,20 +89,55 @@ class Runs:
         """The rules that were declared before the run."""
         return {written["name"]: from_dict(written) for written in self.meta["rules"]}
 
-    def report(self, path: str | Path | None = None) -> Path:
-        """Write one self-contained HTML file, report.html in the folder unless told otherwise, and give its path."""
+    def report(self, path: str | Path | None = None, forecast: Forecast | str | Path | None = None) -> Path:
+        """Write one self-contained HTML file, report.html in the folder unless told otherwise, and give its path.
+
+        Args:
+            path: a folder, or a path that ends in .html.
+            forecast: a locked forecast, or its file: what it said of every member is shown, see docs/forecasts.md.
+
+        Raises:
+            SpecError: the forecast is of an event or looks at a measure that these members have not, or was changed.
+        """
         from afterfit.report import write_html
 
-        return write_html(
-            Path(path) if path else self.folder, observations=self.observations, events=self.events(), meta=self.meta
-        )
+        target = Path(path) if path else self.folder
+        seen, fans = {"observations": self.observations, "events": self.events()}, self._fans(forecast)
+        return write_html(target, **seen, meta=self.meta, fans=fans)
 
-    def figures(self, folder: str | Path | None = None, formats: tuple[str, ...] = ("svg", "pdf")) -> list[Path]:
-        """Write the report's figures for a paper, into the folder's `figures` unless told otherwise."""
+    def figures(
+        self,
+        folder: str | Path | None = None,
+        formats: tuple[str, ...] = ("svg", "pdf"),
+        forecast: Forecast | str | Path | None = None,
+    ) -> list[Path]:
+        """Write the report's figures for a paper, into the folder's `figures` unless told otherwise.
+
+        Args:
+            folder: made if it is missing.
+            formats: what matplotlib can write.
+            forecast: as in `report`; its figure is forecast_EVENT.
+        """
         from afterfit.report import write_figures
 
         target = Path(folder) if folder else self.folder / "figures"
-        return write_figures(target, observations=self.observations, events=self.events(), formats=formats)
+        seen, fans = {"observations": self.observations, "events": self.events()}, self._fans(forecast)
+        return write_figures(target, **seen, formats=formats, fans=fans)
+
+    def _fans(self, forecast: Forecast | str | Path | None) -> Fans | None:
+        """What a forecast said of the members, each with all numbers of its experiment, as while it was trained."""
+        if forecast is None:
+            return None
+        from afterfit.analysis.forecast import Forecast
+        from afterfit.lab.tally import numbers_of
+        from afterfit.report import fans_of
+
+        settings = {record.member: numbers_of(from_dict(record.experiment)) for record in self.members}
+        try:
+            known = forecast if isinstance(forecast, Forecast) else Forecast.load(forecast)
+            return fans_of(known, self.observations, self.events(), settings)
+        except (OSError, ValueError) as error:
+            raise SpecError("forecast", str(forecast), f"cannot be used: {error}") from error
 
     def export(self, to: str, path: str | Path | None = None) -> Path:
         """Write the observations as "parquet", "netcdf" or "csv" and give the file's path."""

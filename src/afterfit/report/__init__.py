@@ -5,8 +5,19 @@ and imports neither JAX nor PyTorch; plotly, matplotlib and jinja2 only when som
 """
 
 from .captions import Caption, caption_of
+from .fans import Fan, Fans, fans_of
 from .figures import write_figures
 from .html import write_html
 from .terminal import members_table, summary_lines
 
-__all__ = ["Caption", "caption_of", "members_table", "summary_lines", "write_figures", "write_html"]
+__all__ = [
+    "Caption",
+    "Fan",
+    "Fans",
+    "caption_of",
+    "fans_of",
+    "members_table",
+    "summary_lines",
+    "write_figures",
+    "write_html",
+]

@@ -34,7 +34,8 @@ class Mark:
     """What is drawn of one arm in one way, in the order of `text`, which is shown when pointing at it.
 
     Kinds: band (an area), curve, lost (censored, on a curve), seed (one seed over arms), seen and unseen (one run),
-    up (one run that is later than here), estimate (with its interval along `along`), rule (a line without an arm).
+    up (one run that is later than here), estimate (with its interval along `along`), rule (a line without an arm);
+    of a forecast also median, truth and upto (a line to the step of the event, or to where it had not come), came.
     """
 
     kind: str
@@ -204,13 +205,14 @@ def paired(run: Run, found: EventArms, block: Block) -> Drawing | None:
 
 
 def leads(found: EventLeads) -> Drawing | None:
-    """How many steps before the outcome the event came, one mark a run."""
-    rows = [_lead_row(arm) for arm in found.arms if arm.leads is not None]
+    """How many steps before the outcome the event came, one mark a run; None where no run had both."""
+    rows = [_lead_row(arm) for arm in found.arms]
     return _strip("leads", "Lead times", f"steps before {wording.spelled(found.outcome)}", found, rows)
 
 
 def _lead_row(arm: ArmLead) -> Row:
-    assert arm.leads is not None
+    if arm.leads is None:
+        return Row(arm.group, arm.label, np.arange(0.0), np.arange(0) > 0, (), None)
     values = arm.leads.leads[np.isfinite(arm.leads.leads)]
     median = arm.leads.median
     finite = math.isfinite(median.estimate)
@@ -223,7 +225,7 @@ def _lead_row(arm: ArmLead) -> Row:
 class Row:
     """One arm in a strip of runs: its values, and (estimate, low, high)."""
 
-    group: int
+    group: int | None
     label: str
     values: np.ndarray
     sure: np.ndarray

@@ -48,14 +48,14 @@ def _figure(run: Run, found: EventArms, drawings: list[tuple[Block, Drawing]]) -
     figure = Figure(figsize=(WIDTH * columns, height), layout="constrained")
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for ax, (block, drawing) in zip(axes, drawings, strict=False):
-        _draw(run, ax, drawing)
-        ax.set_title(_literal(_counted(block)), fontsize=7.5, fontweight="normal", loc="left")
+        draw_panel(run, ax, drawing)
+        ax.set_title(literal(_counted(block)), fontsize=7.5, fontweight="normal", loc="left")
         if legend:
             _legend(ax, drawing.legend)
     for ax in axes[len(drawings) :]:
         ax.set_axis_off()
     title = f"{found.event}: {drawings[0][1].title.lower()}"
-    figure.suptitle(_literal(title), x=0.01, ha="left", fontsize=9, fontweight="bold")
+    figure.suptitle(literal(title), x=0.01, ha="left", fontsize=9, fontweight="bold")
     return figure
 
 
@@ -66,7 +66,7 @@ def _counted(block: Block) -> str:
     return f"{fixed}n = {runs:,}, {runs - events:,} censored"
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
     """Matplotlib reads what stands between two dollars as mathematics."""
     return text.replace("$", r"\$")
 
@@ -76,10 +76,11 @@ def _legend(ax: Axes, title: str) -> None:
     handles, names = ax.get_legend_handles_labels()
     columns = 3 if max(map(len, names), default=0) < 8 else 1
     place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.24), "ncols": columns}
-    ax.legend(handles, names, title=_literal(title), handlelength=1.8, **place)
+    ax.legend(handles, names, title=literal(title), handlelength=1.8, **place)
 
 
-def _draw(run: Run, ax: Axes, drawing: Drawing) -> None:
+def draw_panel(run: Run, ax: Axes, drawing: Drawing) -> None:
+    """The marks and axes of one panel."""
     dashes = _dashes(run, drawing)
     for mark in drawing.marks:
         colour = SOFT if mark.group is None else _colour(run, mark.group)
@@ -108,13 +109,17 @@ def _colour(run: Run, group: int) -> str:
 def _mark(ax: Axes, mark: Mark, colour: str, dash: Any) -> None:
     point: dict[str, Any] = {"ls": "", "color": colour}
     lines: dict[str, dict[str, Any]] = {
-        "curve": {"color": colour, "lw": 1.5, "ls": dash, "label": _literal(mark.name), "zorder": 3},
+        "curve": {"color": colour, "lw": 1.5, "ls": dash, "label": literal(mark.name), "zorder": 3},
         "lost": {**point, "marker": "|", "ms": 6, "mew": 1.2, "zorder": 4},
         "seed": {"color": SOFT, "lw": 0.4, "alpha": 0.45},
         "seen": {**point, "marker": "o", "ms": 3.2, "alpha": 0.75, "mew": 0},
         "unseen": {**point, "marker": "o", "ms": 3.6, "mfc": "none", "mew": 0.8},
-        "up": {**point, "marker": "^", "ms": 4.5, "mfc": "none", "mew": 0.8},
+        "up": {**point, "marker": "^", "ms": 4.5, "mfc": "none", "mew": 0.8, "zorder": 4},
         "rule": {"color": SOFT, "lw": 0.7, "ls": ":"},
+        "median": {"color": colour, "lw": 1.4, "marker": ".", "ms": 2.5, "zorder": 3},
+        "truth": {"color": INK, "lw": 0.9, "zorder": 2},
+        "upto": {"color": INK, "lw": 0.9, "ls": (0, (4, 2)), "zorder": 2},
+        "came": {**point, "color": INK, "marker": "o", "ms": 3.5, "zorder": 4},
     }
     if mark.kind == "band":
         ax.fill(mark.x, mark.y, color=colour, alpha=0.14, lw=0, zorder=1)
@@ -135,7 +140,7 @@ def _axis(run: Run, ax: Axes, axis: Axis, which: str) -> None:
     log = axis.kind in ("step", "log")
     getattr(ax, f"set_{which}scale")("log" if log else "linear")
     getattr(ax, f"set_{which}lim")(axis.low, axis.high)
-    getattr(ax, f"set_{which}label")(_literal(axis.label))
+    getattr(ax, f"set_{which}label")(literal(axis.label))
     if axis.kind == "step":
         of.set_major_locator(FixedLocator(step_ticks(run, axis)))
         of.set_minor_locator(NullLocator())
@@ -143,8 +148,8 @@ def _axis(run: Run, ax: Axes, axis: Axis, which: str) -> None:
         of.set_major_formatter(FuncFormatter(lambda x, _: "0" if x < first * 0.99 else short_step(x)))
     elif axis.ticks:
         of.set_minor_locator(NullLocator())
-        of.set_ticks([at for at, _ in axis.ticks], [_literal(text) for _, text in axis.ticks])
-    elif axis.label.startswith("steps"):
+        of.set_ticks([at for at, _ in axis.ticks], [literal(text) for _, text in axis.ticks])
+    elif "step" in axis.label:
         of.set_major_locator(_few())
         of.set_major_formatter(FuncFormatter(lambda x, _: f"{'−' if x < 0 else ''}{short_step(abs(x))}"))
 

@@ -9,8 +9,7 @@ from afterfit.analysis.results import Quantity
 
 from . import wording
 from .arm_comparisons import DRAWS, SIGNIFICANT, Answer, Difference
-from .arm_drawings import Drawing, dose_response, interval_text, leads, paired, signed, step_text, survival
-from .arm_leads import ArmLead, event_leads
+from .arm_drawings import Drawing, dose_response, interval_text, paired, signed, step_text, survival
 from .arm_payload import drawing_payload
 from .arms import ArmOutcome, Block, EventArms, arm_events, varied
 from .curves import Run
@@ -23,7 +22,7 @@ def arm_section(run: Run) -> dict[str, Any] | None:
     if not events:
         return None
     found = [_event(run, i, event) for i, event in enumerate(events)]
-    return {"introduction": _introduction(run), "events": found, "leads": [*_leads(run)], "draws": f"{DRAWS:,}"}
+    return {"introduction": _introduction(run), "events": found, "draws": f"{DRAWS:,}"}
 
 
 def _introduction(run: Run) -> str:
@@ -61,7 +60,7 @@ def _holm(found: EventArms) -> Iterator[str]:
 
 def _block(run: Run, name: str, found: EventArms, block: Block) -> dict[str, Any]:
     drawings = [survival(run, found, block), dose_response(run, found, block), paired(run, found, block)]
-    panels = [_panel(f"{name}-{each.kind}", each, _caption(each, found, block)) for each in drawings if each]
+    panels = [panel_of(f"{name}-{each.kind}", each, _caption(each, found, block)) for each in drawings if each]
     reference = block.arms[block.reference].label
     return {
         "fixed": block.stratum.fixed,
@@ -74,7 +73,8 @@ def _block(run: Run, name: str, found: EventArms, block: Block) -> dict[str, Any
     }
 
 
-def _panel(name: str, drawing: Drawing, caption: str) -> dict[str, Any]:
+def panel_of(name: str, drawing: Drawing, caption: str) -> dict[str, Any]:
+    """A figure of the page."""
     payload = script_json(drawing_payload(drawing))
     return {"id": name, "kind": drawing.kind, "title": drawing.title, "caption": caption, "json": payload}
 
@@ -166,7 +166,7 @@ def _trend(block: Block) -> str:
     found = block.trend.found
     if found is None:
         return f"{block.trend.words[:1].upper()}{block.trend.words[1:]}."
-    between = "" if found.interval is None else f" {_shares(*found.interval)}"
+    between = "" if found.interval is None else f" {shares(*found.interval)}"
     return (
         f"Of two runs with different {block.stratum.label}, the one with the higher value had it later in "
         f"{100 * found.estimate:.0f} %{between} of all pairs (unknown order counts half); Jonckheere–Terpstra trend "
@@ -174,32 +174,6 @@ def _trend(block: Block) -> str:
     )
 
 
-def _leads(run: Run) -> Iterator[dict[str, Any]]:
-    for number, found in enumerate(event_leads(run)):
-        drawing = leads(found)
-        caption = (
-            f"Steps from {found.event} to {found.outcome}, one mark a run that had both, and the median with its 95 % "
-            f"interval; a run with “{found.outcome}” but without “{found.event}” counts as −∞ in it."
-        )
-        yield {
-            "event": found.event,
-            "outcome": found.outcome,
-            "fixed": found.stratum.fixed,
-            "field": found.stratum.label,
-            "rows": [_lead_row(arm) for arm in found.arms],
-            "panel": None if drawing is None else _panel(f"leads-{number}", drawing, caption),
-        }
-
-
-def _lead_row(arm: ArmLead) -> dict[str, Any]:
-    led, median, alarms = wording.NOTHING, wording.NOTHING, "every run had it"
-    if arm.leads is not None:
-        led = f"{round(arm.leads.led.estimate * arm.leads.led.n)} of {arm.outcomes}"
-        median = interval_text(arm.leads.median.estimate, *arm.leads.median.interval)
-    if arm.alarms is not None:
-        alarms = f"{arm.alarms.events} of {arm.alarms.n} {_shares(*arm.alarms.interval)}"
-    return {"label": arm.label, "group": arm.group, "cells": [f"{arm.n}", f"{arm.outcomes}", led, median, alarms]}
-
-
-def _shares(low: float, high: float) -> str:
+def shares(low: float, high: float) -> str:
+    """An interval of shares, in percent."""
     return f"[{100 * low:.0f} %, {100 * high:.0f} %]"

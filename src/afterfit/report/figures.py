@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,9 @@ import xarray as xr
 
 from .arm_figures import arm_figures
 from .curves import FEWEST_FOR_MEDIAN, Panel, Run, kept, marks_of, median_curve, read, scale_of, split_of_event
+from .fan_figures import fan_figures
+from .fans import Fans
+from .lead_figures import lead_figures
 from .wording import short_step, spelled
 
 if TYPE_CHECKING:
@@ -54,17 +58,20 @@ def write_figures(
     observations: xr.Dataset,
     events: pd.DataFrame,
     formats: Sequence[str] = ("svg", "pdf"),
+    fans: Fans | None = None,
 ) -> list[Path]:
-    """Write one figure a measure, `overview` with the main ones side by side, and those of arms; returns the paths.
+    """Write one figure a measure, `overview` with the main ones side by side, and those of events; returns the paths.
 
     Where arms can be compared, every event has `survival_EVENT`; if a run had it, also `paired_EVENT` and, where the
-    field is a dose of three or more values, `dose_response_EVENT`.
+    field is a dose of three or more values, `dose_response_EVENT`. Every event that comes before another has
+    `leads_EVENT`, if a run had both; a forecast has `forecast_EVENT`.
 
     Args:
         folder: made if it is missing; files are named by measure (`accuracy.svg`, `spectral_entropy_block0.pdf`).
         observations: dims (member, step); seed, status and every varied field are coordinates on member.
         events: one row a member, with the columns NAME, NAME_after and NAME_censored for every event NAME.
         formats: what matplotlib can write: svg, pdf, png, ...
+        fans: what a forecast said of the members, see `fans_of`.
     """
     import matplotlib as mpl
 
@@ -78,7 +85,7 @@ def write_figures(
         for name, panels in _plan(run):
             figure = _figure(run, panels)
             written += [_save(figure, folder / f"{name}.{kind}", kind) for kind in formats]
-        for name, figure in arm_figures(run):
+        for name, figure in chain(arm_figures(run), lead_figures(run), fan_figures(run, fans)):
             written += [_save(figure, folder / f"{_file_name(name)}.{kind}", kind) for kind in formats]
     return written
 

@@ -16,8 +16,12 @@ import pandas as pd
 import xarray as xr
 
 from . import wording
+from .arm_comparisons import DRAWS
 from .arm_tables import arm_section
 from .curves import FEWEST_FOR_MEDIAN, Panel, Run, read, scale_of
+from .fan_tables import fan_section
+from .fans import Fans
+from .lead_tables import lead_section
 from .payload import events_payload, page_payload, panel_payload, script_json
 from .setup import setup_tables
 from .summary import summary_sentences, title_of
@@ -27,7 +31,12 @@ SPLIT_LOOKS = {"train": "dashed", "test": "solid"}
 
 
 def write_html(
-    folder_or_path: str | os.PathLike[str], *, observations: xr.Dataset, events: pd.DataFrame, meta: dict[str, Any]
+    folder_or_path: str | os.PathLike[str],
+    *,
+    observations: xr.Dataset,
+    events: pd.DataFrame,
+    meta: dict[str, Any],
+    fans: Fans | None = None,
 ) -> Path:
     """Write the report of a run and return its path: `report.html` in a folder, or the `.html` file that is named.
 
@@ -37,17 +46,18 @@ def write_html(
         events: one row a member, with the columns NAME, NAME_after and NAME_censored for every event NAME.
         meta: what was run and with what: experiment, vary, seeds, rules, environment, versions, code_version,
             command, created, title; any of them may be missing.
+        fans: what a forecast said of the members, see `fans_of`; its section is left out without one.
     """
     path = Path(folder_or_path)
     path = path if path.suffix == ".html" else path / "report.html"
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.part")
-    unfinished.write_text(page(observations, events, meta), encoding="utf-8")
+    unfinished.write_text(page(observations, events, meta, fans), encoding="utf-8")
     unfinished.replace(path)
     return path
 
 
-def page(observations: xr.Dataset, events: pd.DataFrame, meta: dict[str, Any]) -> str:
+def page(observations: xr.Dataset, events: pd.DataFrame, meta: dict[str, Any], fans: Fans | None = None) -> str:
     """The report as text."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -73,6 +83,9 @@ def page(observations: xr.Dataset, events: pd.DataFrame, meta: dict[str, Any]) -
         has_zero=bool((run.steps == 0).any()),
         arms=arm_table(run),
         section=arm_section(run),
+        leads=lead_section(run),
+        draws=f"{DRAWS:,}",
+        forecast=fan_section(run, fans),
         table=member_table(run),
         setup=list(setup_tables(meta)),
         command=meta.get("command"),

@@ -31,6 +31,10 @@ const armFigures = ({ css, colourOf, entryOf, isShown, layout, lines, stepTicks,
       case "seen": return { ...points, marker: { symbol: "circle", size: 6, color, opacity: 0.75 } };
       case "unseen": return { ...points, marker: { symbol: "circle-open", size: 7, color, line: { width: 1.4 } } };
       case "up": return { ...points, marker: { symbol: "triangle-up-open", size: 8, color, line: { width: 1.4 } } };
+      case "median": return { mode: "lines+markers", line: { color, width: 2.2 }, marker: { color, size: 4 } };
+      case "truth": return { mode: "lines", line: { color: ink, width: 1.4 }, hoverinfo: "skip" };
+      case "upto": return { mode: "lines", line: { color: ink, width: 1.4, dash: "dash" }, hoverinfo: "skip" };
+      case "came": return { ...points, marker: { symbol: "circle", size: 7, color: ink } };
       case "rule": return { mode: "lines", line: { color: css("--soft"), width: 1, dash: "dot" }, hoverinfo: "skip" };
       default: return { ...points, marker: { symbol: "diamond", size: 10, color, line: { color: ink, width: 1.2 } }, ...bars(mark, mark.along) };
     }
@@ -57,7 +61,8 @@ const armFigures = ({ css, colourOf, entryOf, isShown, layout, lines, stepTicks,
     return log ? { ...common, tickmode: "array", tickvals, ticktext: valueLabels(tickvals) } : { ...common, nticks: 6 };
   }
 
-  return (data, panel) => {
+  return (given, panel) => {
+    const data = given.choices ? given.choices[panel.choice || 0] : given; // a forecast: the member that was chosen
     const dashes = dashesOf(data.marks);
     const legend = { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, itemclick: false, itemdoubleclick: false, title: { text: data.legend }, font: { size: 11 } };
     const extra = { legend, xaxis: axis(data.x, panel.range), yaxis: axis(data.y, panel.values) };

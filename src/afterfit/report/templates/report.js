@@ -363,5 +363,11 @@
     button.addEventListener("click", () => toggle(button, state.hidden, Number(button.dataset.entry)));
   for (const button of document.querySelectorAll("button[data-event]"))
     button.addEventListener("click", () => toggle(button, state.hiddenEvents, Number(button.dataset.event)));
+  for (const choice of document.querySelectorAll("figure select"))
+    choice.addEventListener("change", () => {
+      const panel = state.panels.get(choice.closest("figure").querySelector(".plot"));
+      panel.choice = choice.selectedIndex;
+      draw(panel);
+    });
   for (const header of document.querySelectorAll(".sortable th")) header.querySelector("button").addEventListener("click", () => sortBy(header));
 })();
