@@ -182,6 +182,29 @@ def norm(course):
     return np.array([float(total_norm(step)) for step in course])
 
 
+@pytest.mark.parametrize("window", [1, 2, 7])
+@pytest.mark.parametrize("first", [0, 5], ids=["from the start", "within a turn"])
+def test_grokfasts_window_is_the_mean_of_the_last_gradients_and_forgets_what_was_before(window, first):
+    # a million times larger at first: what rounding leaves of that is gone a turn after the window has passed it
+    given = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
+    given[:4] *= 1e6
+    window_of = iv.GrokfastWindow(strength=2.0, window=window)
+    memory = window_of.start({"w": jnp.zeros(3)})
+    changed = jax.jit(lambda g, memory, step: window_of.gradients({"w": g}, {}, memory, moment_at(step)))
+    for index, gradient in enumerate(given):
+        found, memory = changed(gradient, memory, jnp.asarray(first + index))
+        last = given[max(0, index + 1 - window) : index + 1].astype(np.float64)
+        mean = last.mean(0) if len(last) == window else 0.0
+        near = np.abs(given[max(0, index - 2 * window) : index + 1]).sum(0)
+        rounding = 3 * window * 2.0**-24 * 2.0 / window * near
+        assert np.all(np.abs(found["w"] - (gradient + 2.0 * mean)) <= rounding + 2.0**-22 * np.abs(found["w"]))
+
+
+def moment_at(step):
+    key = jax.random.key(0)
+    return iv.Moment(step, jnp.asarray(True), key, key)
+
+
 @pytest.mark.parametrize("treatment", [iv.Mixing(strength=0.6), iv.CollapsePenalty(strength=-0.05)], ids=named)
 def test_the_norm_of_the_norm_matched_control_is_the_baselines_at_every_step(curves, with_fields, treatment):
     baseline = curves(with_fields(), 25)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 import torch
 
 from afterfit import measures as m
+from afterfit.measures._arrays import squared_distances
 
 from . import oracles
 
@@ -202,3 +205,60 @@ def test_torch_gradients_flow_through_the_spread():
     m.within_class_variance(features, torch.tensor([0, 0])).backward()
     assert features.grad is not None
     assert features.grad.tolist() == [[-1.0], [1.0]]
+
+
+def _class_means(distance: float):
+    """Two groups of 15 class means each, a unit apart; within a group they lie at some distance."""
+    rng = np.random.default_rng(3)
+    places = np.repeat(rng.normal(size=(2, 1, 16)), 15, axis=1).reshape(30, 16) / 4
+    return (places + distance / 4 * rng.normal(size=(30, 16))).astype(np.float32)
+
+
+@pytest.mark.parametrize("distance", [1.0, 1e-2, 1e-4])
+def test_distances_by_jax_are_the_differences_and_their_gradient_is_off_by_rounding_of_the_radius_only(distance):
+    rows = _class_means(distance)
+    weights = np.random.default_rng(4).uniform(size=(30, 30)).astype(np.float32)
+    np.fill_diagonal(weights, 1e9)  # of no pair, so it must not count
+    found, gradient = jax.value_and_grad(lambda x: jnp.sum(squared_distances(jnp, x) * weights))(jnp.asarray(rows))
+    exact, pairs = rows.astype(np.float64), np.where(np.eye(30), 0, weights.astype(np.float64))
+    gaps = exact[:, None] - exact[None]
+    assert float(found) == pytest.approx(float((pairs * (gaps**2).sum(-1)).sum()), rel=1e-5)
+    expected = 2 * ((pairs + pairs.T)[:, :, None] * gaps).sum(1)
+    radius = np.linalg.norm(exact - exact.mean(0), axis=1).max()
+    rounding = 2**-24 * radius * (pairs + pairs.T).sum(1)
+    assert np.all(np.linalg.norm(np.asarray(gradient) - expected, axis=1) <= 8 * rounding)
+
+
+@pytest.mark.parametrize("distance", [1.0, 1e-2])
+def test_the_gradient_of_cdnv_is_that_of_its_definition_down_to_close_means(distance):
+    rng = np.random.default_rng(5)
+    labels = np.repeat(np.arange(30), 4)
+    features = (_class_means(distance)[labels] + 0.1 * distance * rng.normal(size=(120, 16))).astype(np.float32)
+    expected = _gradient_of_cdnv(features.astype(np.float64), labels)
+    gradient = jax.grad(lambda z: m.cdnv(z, labels, num_classes=30))(jnp.asarray(features))
+    # features are rounded to 6e-8 of their size, so their distances to 6e-8/distance
+    assert np.linalg.norm(np.asarray(gradient) - expected) <= 2e-6 / distance * np.linalg.norm(expected)
+
+
+def _gradient_of_cdnv(z, labels):
+    """By hand, in float64: of V_c it is 2 (z − μ_c)/n_c, of a mean 1/n_c."""
+    count = len(np.unique(labels))
+    sizes, mu = np.bincount(labels), oracles.means(z, labels)
+    v, gaps = np.array(oracles.variances(z, labels)), mu[:, None] - mu[None]
+    squares = (gaps**2).sum(-1) + np.eye(count)
+    off = 1 - np.eye(count)
+    of_v = (off / squares).sum(1)
+    of_mu = -2 * ((off * (v[:, None] + v[None]) / squares**2)[:, :, None] * gaps).sum(1)
+    found = of_v[labels][:, None] * 2 * (z - mu[labels]) / sizes[labels][:, None] + (of_mu / sizes[:, None])[labels]
+    return found / (count * (count - 1))
+
+
+def test_distances_can_be_differentiated_twice_and_forwards():
+    rows, other = _class_means(1.0)[:5], _class_means(1.0)[5:10]
+    spread = lambda f: lambda x: jnp.sum(jnp.log1p(f(x)) * jnp.arange(25.0).reshape(5, 5))  # noqa: E731
+    plain = lambda x: jnp.sum((x[:, None] - x[None]) ** 2, axis=-1)  # noqa: E731
+    with jax.enable_x64(True):
+        x, change = jnp.asarray(rows, float), jnp.asarray(other, float)
+        for derive in (jax.grad, jax.hessian, lambda f: lambda x: jax.jvp(f, (x,), (change,))[1]):
+            ours, theirs = (derive(spread(f))(x) for f in (partial(squared_distances, jnp), plain))
+            np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)

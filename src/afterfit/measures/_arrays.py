@@ -6,7 +6,8 @@ Nothing here imports JAX or PyTorch, unless arrays of theirs were given and so t
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -159,14 +160,44 @@ def squared_distances(xp: Any, rows: Array) -> Array:
     """‖x_i − x_j‖² for all pairs of K rows, shape (K, K), zero on the diagonal.
 
     By differences and not from the Gram matrix, which cancels exactly where it matters: for rows close to each other.
-    Blocks keep the (K, K, d) differences from being held at once; XLA fuses them away by itself.
+    Blocks keep the (K, K, d) differences from being held at once; XLA fuses them away by itself, but not those that
+    backpropagation through them needs, so for JAX the derivative is one of matrix products.
     """
+    if is_jax_namespace(xp):
+        return _jax_squared_distances()(rows)
     count, width = rows.shape
-    block = count if is_jax_namespace(xp) else max(1, 2**22 // (count * width))
+    block = max(1, 2**22 // (count * width))
     blocks = [
         squared_norms(xp, rows[start : start + block, None, :] - rows[None, :, :]) for start in range(0, count, block)
     ]
     return blocks[0] if len(blocks) == 1 else xp.concat(blocks, axis=0)
+
+
+@cache
+def _jax_squared_distances() -> Callable[[Array], Array]:
+    """`squared_distances` with the derivative 2 (⟨x_i, ẋ_i⟩ + ⟨x_j, ẋ_j⟩ − ⟨x_i, ẋ_j⟩ − ⟨x_j, ẋ_i⟩), rows centred.
+
+    Its rounding is that of rows as far apart as they all lie from their mean, R: a gradient of Σ_ij S_ij ‖x_i − x_j‖²
+    is off by some eps·R·Σ_j S_ij in row i. Rounding every row to its digits moves it by as much. A pair of one row with
+    itself is left out, so that a large S_ii cannot drown the others.
+    """
+    import jax
+    import jax.numpy as xp
+
+    @jax.custom_jvp
+    def distances(rows: Array) -> Array:
+        return squared_norms(xp, rows[:, None, :] - rows[None, :, :])
+
+    @distances.defjvp
+    def derivative(values: tuple[Array], changes: tuple[Array]) -> tuple[Array, Array]:
+        (rows,), (change,) = values, changes
+        centred = rows - xp.mean(rows, axis=0)
+        own = xp.sum(centred * change, axis=1)
+        across = product(xp, centred, change.T)
+        slope = 2 * (own[:, None] + own[None, :] - across - across.T)
+        return distances(rows), xp.where(diagonal(xp, rows.shape[0], rows), 0.0, slope)
+
+    return distances
 
 
 def scalar(value: Array) -> Array:
