@@ -19,18 +19,20 @@ if TYPE_CHECKING:
     from afterfit.lab.runs import Runs
     from afterfit.lab.runs import open_runs as open
     from afterfit.spec import Experiment
+    from afterfit.studies.reproduce import reproduce
 
 # Imported on first use: `afterfit --help` and `from afterfit import measures` need none of it.
 _WHERE = {
     "run": ("afterfit.lab.run", "run"),
     "branch": ("afterfit.lab.branch", "branch"),
     "plan": ("afterfit.lab.plan", "plan"),
+    "reproduce": ("afterfit.studies.reproduce", "reproduce"),
     "open": ("afterfit.lab.runs", "open_runs"),
     "Runs": ("afterfit.lab.runs", "Runs"),
     "Experiment": ("afterfit.spec", "Experiment"),
 }
 
-__all__ = ["Experiment", "Runs", "__version__", "branch", "open", "plan", "run"]
+__all__ = ["Experiment", "Runs", "__version__", "branch", "open", "plan", "reproduce", "run"]
 
 
 def __getattr__(name: str) -> Any:

@@ -90,8 +90,7 @@ def _tasks() -> list[tuple[str, str]]:
 def _models() -> list[tuple[str, str]]:
     from afterfit import models
 
-    kinds = (models.MLP, models.Transformer)
-    return [_described(models, kind.__name__) for kind in kinds]
+    return [_described(models, kind.__name__) for kind in models.KINDS]
 
 
 def _interventions() -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ from .captions import Caption, caption_of
 from .fans import Fan, Fans, fans_of
 from .figures import write_figures
 from .html import write_html
+from .study import study_table, write_study
 from .terminal import members_table, summary_lines
 
 __all__ = [
@@ -17,7 +18,9 @@ __all__ = [
     "caption_of",
     "fans_of",
     "members_table",
+    "study_table",
     "summary_lines",
     "write_figures",
     "write_html",
+    "write_study",
 ]

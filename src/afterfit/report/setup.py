@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 Row = tuple[str, str, str]
 
 
-def setup_tables(meta: dict[str, Any]) -> Iterator[tuple[str, list[Row]]]:
+def setup_tables(meta: Mapping[str, Any]) -> Iterator[tuple[str, list[Row]]]:
     """Tables of (name, value, note): the experiment by its parts, then rules, environment and versions."""
     yield from _experiment(meta)
     versions = [(name, _value(value), "") for name, value in _flat(meta.get("versions") or {})]
@@ -39,7 +39,7 @@ def _rule(rule: dict[str, Any]) -> str:
     return f"{rule['measure']} {' and '.join(bounds)}{lasting}"
 
 
-def _experiment(meta: dict[str, Any]) -> Iterator[tuple[str, list[Row]]]:
+def _experiment(meta: Mapping[str, Any]) -> Iterator[tuple[str, list[Row]]]:
     """Loose fields and seeds first, then one table a part; a varied field shows the values that it took.
 
     What is a table of its own (the rules of the events) or goes without saying is left out.

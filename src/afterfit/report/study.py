@@ -62,7 +62,9 @@ def study_table(record: Mapping[str, Any]) -> Table:
         for index, row in enumerate(rows):
             first = index == 0
             cells = [Text(cell) for cell in row]
-            table.add_row(claim["id"] if first else "", *cells, shown if first else "", end_section=index == len(rows) - 1)
+            table.add_row(
+                claim["id"] if first else "", *cells, shown if first else "", end_section=index == len(rows) - 1
+            )
     return table
 
 
