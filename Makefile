@@ -19,9 +19,10 @@ test: $(VENV)/.installed-dev
 benchmark: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks
 
-# docs/measures.md and its plots: trains one member, some minutes.
+# docs/measures.md and its plots (trains one member, some minutes), and docs/results.md from the records.
 docs: $(VENV)/.installed
 	$(BIN)/python docs/make_measures.py
+	$(BIN)/python docs/make_results.py
 
 lock:
 	requirements/lock

@@ -127,6 +127,19 @@ def test_export_writes_what_other_programs_read(afterfit, folder, tmp_path, to, 
     assert len(found) == 36 or dict(found.sizes) == {"member": 4, "step": 9}
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["han-2024"], "afterfit: study = 'han-2024': did you mean 'han-2025'?"),
+        (["han-2025", "--claims", "B1,B9"], "afterfit: claims = 'B9': did you mean 'B1'?"),
+    ],
+)
+def test_a_study_or_claim_that_there_is_not_is_refused_in_one_line(afterfit, tmp_path, words, message):
+    code, output, errors = afterfit("reproduce", *words, "--out", tmp_path / "no")
+    assert (code, output, errors.strip()) == (2, "", message)
+    assert not (tmp_path / "no").exists()
+
+
 def test_list_names_what_there_is(afterfit):
     code, output, _ = afterfit("list")
     assert code == 0

@@ -33,6 +33,17 @@ def test_the_page_of_measures_says_what_the_docstrings_say(module):
     assert shown == {path.name for path in (ROOT / "docs/measures").glob("*.svg")}
 
 
+def test_the_page_of_results_says_what_the_records_say(module):
+    maker = module("docs/make_results.py")
+    page = (ROOT / "docs/results.md").read_text()
+    assert page == maker.text(), "run docs/make_results.py"
+    for folder, record in maker.records():
+        assert {each["file"] for each in record["figures"]} == {
+            f"figures/{path.name}" for path in (folder / "figures").glob("*.svg")
+        }
+        assert not str(record["code_version"]).endswith("+changes"), "a record is made from a commit"
+
+
 def test_a_resnet_in_plain_pytorch_is_measured_layer_by_layer(module):
     example = module("examples/resnet_layers.py")
     torch.manual_seed(0)

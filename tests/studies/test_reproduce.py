@@ -148,6 +148,7 @@ def test_claims_that_are_asked_for_run_only_what_they_need(tmp_path):
     assert list(done.runs) == ["decays"]
     assert list(done.verdicts) == ["T2"]
     assert done.record["figures"] == []
+    assert done.record["command"] == "afterfit reproduce tiny --scale quick --claims T2"
 
 
 def test_the_smoke_scale_gives_no_verdicts(tmp_path):

@@ -225,7 +225,15 @@ def _record(
         "figures": figures,
         "tables": [f"tables/{path.name}" for path in tables],
         **describe(),
+        "command": _command(found, scale, judged),
     }
+
+
+def _command(found: Study, scale: Scale, judged: list[dict[str, Any]]) -> str:
+    """What to type for the same record; where it goes and how many workers train changes nothing of it."""
+    ids = ",".join(claim["id"] for claim in judged)
+    chosen = f" --claims {ids}" if len(judged) < len(found.claims) else ""
+    return f"afterfit reproduce {found.name} --scale {scale}{chosen}"
 
 
 def _swept(sweep: Sweep, evidence: Evidence) -> dict[str, Any]:
