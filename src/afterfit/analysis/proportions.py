@@ -58,7 +58,8 @@ def wilson(estimate: float, n: int, *, level: float = 0.95) -> Interval:
     z = float(ndtri((1 + level) / 2))
     middle = (estimate + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z * np.sqrt(estimate * (1 - estimate) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
-    return Interval(max(0.0, float(middle - half)), min(1.0, float(middle + half)), level)
+    low, high = float(middle - half), float(middle + half)
+    return Interval(0.0 if estimate == 0 else low, 1.0 if estimate == 1 else high, level)
 
 
 def fractional_order_interval(values: np.ndarray, q: float, level: float) -> Interval:

@@ -68,7 +68,8 @@ def fan_drawing(run: Run, fans: Fans, fan: Fan, span: Span) -> Drawing:
 
 def member_name(fan: Fan) -> str:
     """A member by its seed and what it was used for."""
-    return f"seed {wording.seed_text(fan.seed)}, {fan.role}"
+    diverged = ", diverged" if fan.diverged else ""
+    return f"seed {wording.seed_text(fan.seed)}, {fan.role}{diverged}"
 
 
 def _ends(each: Prediction) -> tuple[float, float, float]:

@@ -35,13 +35,15 @@ class Fan:
         member: its number in the observations.
         seed: its seed.
         role: `HELD_OUT`, `FITTED` or `CALIBRATED`.
-        course: the predictions, and when the event came.
+        course: the predictions, and when the event came; one that diverged before counts as never having it.
+        diverged: whether it did.
     """
 
     member: int
     seed: int
     role: str
     course: Course
+    diverged: bool = False
 
     @property
     def held_out(self) -> bool:
@@ -92,7 +94,11 @@ def fans_of(
     """
     runs = [_with(run, (settings or {}).get(run.member, {})) for run in runs_of(observations, events, forecast.event)]
     roles = _roles(forecast, runs)
-    fans = [Fan(run.member, run.used.seed, roles[run.used.seed], course_of(forecast, run)) for run in runs]
+    lost = _diverged(observations)
+    fans = [
+        Fan(run.member, run.used.seed, roles[run.used.seed], course_of(forecast, run), run.member in lost)
+        for run in runs
+    ]
     shown = tuple(fan for fan in fans if fan.course.predictions)
     new = [fan for fan in shown if fan.held_out]
     return Fans(forecast, shown, coverage(new), sum(not fan.course.known for fan in new))
@@ -116,6 +122,13 @@ def coverage(fans: Iterable[Fan], *, level: float = LEVEL) -> Quantity | None:
     shares, n = [float(np.mean(each)) for each in held.values()], len(held)
     mean = min(float(np.mean(shares)), 1.0)
     return Quantity(mean, wilson(mean, n, level=level), n, n, 0, "mean over seeds of the share of landmarks, Wilson")
+
+
+def _diverged(observations: xr.Dataset) -> set[int]:
+    """The members that diverged."""
+    if "status" not in observations.coords:
+        return set()
+    return set(observations["member"].values[observations["status"].values == "diverged"].tolist())
 
 
 def _with(run: Run, settings: Mapping[str, float]) -> Run:
