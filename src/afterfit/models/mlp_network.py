@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 
 class MLPNetwork(eqx.Module):
-    """Hidden linear layers, an activation after each, and the head."""
+    """Hidden linear layers, an activation after each but the last `linear` of them, and the head."""
 
     hidden: tuple[Linear, ...]
     head: Linear
     activation: str = eqx.field(static=True)
     vocabulary: int | None = eqx.field(static=True)
+    linear: int = eqx.field(static=True, default=0)
 
     @classmethod
     def start(cls, spec: MLP, key: jax.Array, fan_in: int, num_classes: int, vocabulary: int | None) -> MLPNetwork:
@@ -29,7 +30,7 @@ class MLPNetwork(eqx.Module):
         keys = jax.random.split(key, len(sizes) - 1)
         layers = [Linear.uniform(k, a, b, bias=spec.bias) for k, (a, b) in zip(keys, pairwise(sizes), strict=True)]
         *hidden, head = jax.tree.map(lambda x: spec.init_scale * x, layers)
-        return cls(tuple(hidden), head, spec.activation, vocabulary)
+        return cls(tuple(hidden), head, spec.activation, vocabulary, spec.linear or 0)
 
     def layers(self, inputs: jax.Array, change: Change = unchanged) -> dict[str, jax.Array]:
         """What each hidden layer gives after its activation, and after a change of it: shapes (N, width)."""
@@ -38,7 +39,10 @@ class MLPNetwork(eqx.Module):
         x = inputs.reshape(inputs.shape[0], -1)
         outputs = {}
         for index, layer in enumerate(self.hidden):
-            x = outputs[f"hidden{index}"] = change(f"hidden{index}", activate(layer(x), self.activation))
+            bent = index < len(self.hidden) - self.linear
+            x = outputs[f"hidden{index}"] = change(
+                f"hidden{index}", activate(layer(x), self.activation) if bent else layer(x)
+            )
         return outputs
 
     def features(self, inputs: jax.Array, change: Change = unchanged) -> jax.Array:
