@@ -8,6 +8,7 @@ import torch
 
 from afterfit.models import MLP
 from afterfit.models.layers import Linear
+from afterfit.parts import SpecError
 from afterfit.tasks import ModularArithmetic
 
 
@@ -38,6 +39,20 @@ def test_logits_and_gradients_are_those_of_the_same_network_in_torch(activation,
     layers = [layer for layer in other if isinstance(layer, torch.nn.Linear)]
     for ours, theirs in zip((*gradient.hidden, gradient.head), layers, strict=True):
         np.testing.assert_allclose(ours.weight, theirs.weight.grad, rtol=1e-4, atol=1e-4)
+
+
+def test_the_last_hidden_layers_are_linear_where_asked():
+    inputs = np.random.default_rng(0).normal(size=(9, 6)).astype(np.float32)
+    key = jax.random.key(0, impl="unsafe_rbg")
+    bent, straight = (MLP(widths=(7, 5, 4), linear=n).build(key, inputs, 3, None) for n in (None, 1))
+    np.testing.assert_array_equal(bent.layers(inputs)["hidden1"], straight.layers(inputs)["hidden1"])
+    last = bent.layers(inputs)["hidden1"] @ bent.hidden[2].weight.T + bent.hidden[2].bias
+    np.testing.assert_allclose(straight.features(inputs), last, rtol=1e-5, atol=1e-6)
+    assert np.any(np.asarray(straight.features(inputs)) < 0)
+    whole = MLP(widths=(7, 5), bias=False, linear=2).build(key, inputs, 3, None)  # a linear map of the inputs
+    np.testing.assert_allclose(whole.features(2 * inputs), 2 * whole.features(inputs), rtol=1e-5, atol=1e-6)
+    with pytest.raises(SpecError, match=r"^linear = 3: must lie between 0 and 2"):
+        MLP(widths=(7, 5), linear=3)
 
 
 def test_tokens_are_one_hot():
