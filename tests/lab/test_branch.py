@@ -12,8 +12,10 @@ from afterfit.interventions import Grokfast, LearningRate, Mixing, WeightDecay, 
 from afterfit.lab.branch import branch
 from afterfit.lab.progress import Silent
 from afterfit.lab.run import Interrupted
+from afterfit.lab.runs import Runs
 from afterfit.parts import SpecError
-from afterfit.store import FolderMismatch
+from afterfit.spec import Threshold
+from afterfit.store import FolderMismatch, read
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +106,12 @@ def test_what_a_parents_interventions_remember_and_its_baseline_go_with_its_bran
     assert contents(tmp_path / "run") == contents(tmp_path / "parent")
 
 
-def test_a_branch_of_a_branch_begins_where_that_began(parent, tmp_path, contents):
-    first = branch(parent[0], 150, out=tmp_path / "first", workers=0, changes={"interventions": (Mixing(),)})
+def test_a_branch_of_a_branch_begins_where_that_began_though_the_first_parent_is_gone(parent, tmp_path, contents):
+    folder = shutil.copytree(parent[0], tmp_path / "parent")
+    first = branch(folder, 150, out=tmp_path / "first", workers=0, changes={"interventions": (Mixing(),)},
+                   vary={"interventions.0.strength": [0.1, 0.5]})  # fmt: skip
+    assert [record.origin for record in first.members] == [0, 1, 0, 1]
+    shutil.rmtree(folder)
     shutil.rmtree(first.folder / "checkpoints")
     branch(first, 270, out=tmp_path / "second", workers=0)
     assert contents(tmp_path / "second") == contents(first.folder)
@@ -117,6 +123,52 @@ def test_a_run_that_has_ended_goes_on_for_longer(tiny_toml, parent, tmp_path, co
     branch(parent[0], 400, out=tmp_path / "run", workers=0, changes={"steps": 500})
     af.run(tiny_toml, steps=500, out=tmp_path / "whole", workers=0)
     assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+
+
+def test_an_arm_whose_parent_stopped_at_the_split_ends_there_unless_its_rule_says_otherwise(
+    tiny_toml, parent, tmp_path, contents
+):
+    bound = float(af.open(parent[0]).observations["train/loss"].sel(step=200).max())
+    stopping = {
+        "events": (Threshold(name="fitted", measure="train/loss", at_most=bound),),
+        "stop_when": "fitted",
+        "patience": 0,
+    }
+    runs = af.run(tiny_toml, out=tmp_path / "parent", workers=0, changes=stopping)
+    at = min(record.step for record in runs.members)
+    assert {record.status for record in runs.members} == {"stopped"}
+    branch(runs, at, out=tmp_path / "same", workers=0)
+    assert contents(tmp_path / "same") == contents(runs.folder)
+    branch(tmp_path / "same", at, out=tmp_path / "again", workers=0)
+    assert contents(tmp_path / "again") == contents(runs.folder)
+    longer = branch(runs, at, out=tmp_path / "longer", workers=0, changes={"stop_when": None})
+    assert [(record.status, record.step) for record in longer.members] == [("finished", 400)] * 2
+
+
+def test_a_way_to_the_split_that_is_not_the_parents_is_noted(parent, tmp_path, monkeypatch):
+    told, stored = [], Runs.rows_until
+
+    class Listening(Silent):
+        """Remembers the notes."""
+
+        def message(self, message):
+            told.extend([message["text"]] if message["kind"] == "note" else [])
+
+    def with_one_off(self, step):
+        rows = stored(self, step)
+        rows[1][3][1]["test/loss"] *= 1 + 1e-6
+        return rows
+
+    folder = shutil.copytree(parent[0], tmp_path / "parent")
+    shutil.rmtree(folder / "checkpoints")
+    branch(folder, 200, out=tmp_path / "same", workers=0, progress=Listening())
+    assert not any("to the last bit" in text for text in told)
+    monkeypatch.setattr(Runs, "rows_until", with_one_off)
+    found = branch(folder, 200, out=tmp_path / "run", workers=0, progress=Listening())
+    (note,) = [text for text in told if "to the last bit" in text]
+    assert note.startswith("1 of 10 observations on the way to step 200 are not those of ")
+    assert note.endswith("test/loss of member 1 at step 150 is off by 1.0e-06 of its value, the most of all")
+    assert note in [entry.text for entry in read(found.folder).log]
 
 
 def test_grokfast_begins_with_its_first_gradient_in_a_branch_too(parent, tmp_path):

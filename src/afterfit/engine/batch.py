@@ -25,7 +25,7 @@ from afterfit.spec.written import kind_name
 # Seconds: how soon a request to stop is answered, and how much work a kill can cost.
 CHUNK_SECONDS, CHECKPOINT_SECONDS = 1.0, 30.0
 
-SHARED_PIECES = ("params", "optimizer")  # of a state: what a branch has from its parent in any case
+SHARED_PIECES = ("params", "optimizer", "running")  # of a state: what a branch has from its parent in any case
 
 Tree = TypeVar("Tree")
 
@@ -63,7 +63,7 @@ class BatchRun:
             stored: the steps whose rows are kept already, by member. A checkpoint is used only if it lacks none.
         """
         if not self._resume(stored):
-            self._begin()
+            self._begin(stored)
         until = self.batch.until
         while self.active and not self.sink.stop_requested():
             target = self.experiment.observed_after(self.step)
@@ -83,12 +83,14 @@ class BatchRun:
         """The members that still train."""
         return [member for member in self.placed if member.number not in self.ended]
 
-    def _begin(self) -> None:
+    def _begin(self, stored: Mapping[int, set[int]]) -> None:
         self._place(list(self.batch.members))
         self.state: State = self.trainer.start(self.experiments, self.seeds)
         self.step = 0
         if self.batch.members[0].origin:
             self._branch_off()
+            if self.batch.until is None:
+                self._end_as_the_parents(stored)
         else:
             self._observe()
 
@@ -96,6 +98,7 @@ class BatchRun:
         """Keep the state of every member that still trains, as branches take it up."""
         if observed:
             rows, _ = self._measured()
+            self.sink.append([(number, self.step, row) for number, row in rows.items()])
             for member in self.active:
                 self._follow_rules(member, rows[member.number])
         for place, member in enumerate(self.placed):
@@ -128,24 +131,37 @@ class BatchRun:
         self.state = self.state._replace(
             params=taken_up(found, "params", self.state.params),
             optimizer=taken_up(found, "optimizer", self.state.optimizer),
+            running=taken_up(found, "running", self.state.running),
         )
-        plain = State(self.state.params, self.state.optimizer)
+        plain = State(self.state.params, self.state.optimizer, running=self.state.running)
         begun = self.state._replace(
             memory=self.trainer.remember(self.experiments, self.state.params),
             baseline=self.state.baseline and plain,
         )
         pieces = {name: taken_up(found, name, tree) for name, tree in self._pieces(begun).items()}
         memory = tuple(tree for name, tree in pieces.items() if name.startswith("memory"))
-        baseline = begun.baseline and State(pieces["baseline.params"], pieces["baseline.optimizer"])
+        of_baseline = {name: pieces[f"baseline.{name}"] for name in SHARED_PIECES} if begun.baseline else None
+        baseline = of_baseline and State(**of_baseline)
         self.state = sharded(self.state._replace(memory=memory, baseline=baseline))
+
+    def _end_as_the_parents(self, stored: Mapping[int, set[int]]) -> None:
+        """Let go of branches that are over where they begin, if that is an observation: there is a row of it then."""
+        leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(self.state.params)]
+        for place, member in enumerate(self.placed):
+            finite = all(np.isfinite(leaf[place]).all() for leaf in leaves)
+            status = self._status(member, finite) if self.step in stored.get(member.number, ()) else None
+            if status:
+                self._end(place, member, status)
+        self._compact()
 
     def _pieces(self, state: State) -> dict[str, Any]:
         """What a state is made of, by names that tell a branch what of it is its own too."""
         kinds = [kind_name(type(each)) for each in self.experiment.interventions]
         memories = {f"memory.{i}.{kind}": state.memory[i] for i, kind in enumerate(kinds)}
+        own = {name: getattr(state, name) for name in SHARED_PIECES}
         baseline = state.baseline
-        of_baseline = {"baseline.params": baseline.params, "baseline.optimizer": baseline.optimizer} if baseline else {}
-        return {"params": state.params, "optimizer": state.optimizer} | memories | of_baseline
+        of_baseline = {f"baseline.{name}": getattr(baseline, name) for name in SHARED_PIECES} if baseline else {}
+        return own | memories | of_baseline
 
     def _place(self, members: list[Member]) -> None:
         """Put members into the stack: their leaves, seeds and splits."""
@@ -178,7 +194,8 @@ class BatchRun:
                     self._keep_parameters(snapshots(self.folder, self.step), place, member)
         for place, member in enumerate(self.placed):
             if member.number in rows:
-                status = self._status(member, rows[member.number], finite[place])
+                self._follow_rules(member, rows[member.number])
+                status = self._status(member, finite[place])
                 if status:
                     self._end(place, member, status)
         self._compact()
@@ -186,7 +203,7 @@ class BatchRun:
     def _measured(self) -> tuple[dict[int, dict[str, float]], list[bool]]:
         """The rows of the members that still train, by number; and whether all parameters are finite, by place."""
         t = self.trainer
-        of_members = (self.experiments, self.state.params, self.rows)
+        of_members = (self.experiments, self.state.arrays, self.rows)
         observed = t.observe(*of_members, t.inputs, t.labels, self.seeds, self.step, self._seen())
         values = {name: np.asarray(value).tolist() for name, value in observed.items()}
         finite = values.pop(FINITE)
@@ -197,12 +214,11 @@ class BatchRun:
         }
         return rows, finite
 
-    def _status(self, member: Member, row: Mapping[str, float], finite: bool) -> str | None:
+    def _status(self, member: Member, finite: bool) -> str | None:
         """Why a member ends at this observation, or None if it goes on."""
         experiment = member.experiment
         if not finite:
             return "diverged"
-        self._follow_rules(member, row)
         event = self.streaks[member.number, experiment.stop_when].event if experiment.stop_when else None
         if event is not None and self.step >= event + experiment.patience:
             return "stopped"
@@ -232,8 +248,8 @@ class BatchRun:
         self.sink.status(member.number, status, self.step)
 
     def _keep_parameters(self, kept: Parameters, place: int, member: Member) -> None:
-        leaves = [np.asarray(leaf[place]) for leaf in jax.tree.leaves(self.state.params)]
-        named = dict(zip(self.trainer.names, leaves, strict=True))
+        arrays = jax.tree.map(lambda leaf: np.asarray(leaf[place]), self.state.arrays)
+        named = self.trainer.all_named(arrays)
         kept.save(member.number, named, {"member": member.number, "seed": member.seed, "step": self.step})
 
     def _compact(self) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from afterfit.engine.batch import CHECKPOINT_SECONDS
 from afterfit.engine.checkpoints import Parameters
 from afterfit.engine.members import Batch, Member, Origin
+from afterfit.engine.messages import Message
 from afterfit.lab.keeper import stopping
 from afterfit.lab.progress import Progress, Silent
 from afterfit.lab.request import Request, checked_vary
@@ -71,7 +73,7 @@ def branch(
     how = How(workers, batch_size, checkpoint_seconds, progress or Silent())
 
     def prepare(store: RunStore, count: int) -> None:
-        _reach(runs, parents, folder, at, count, how)
+        _reach(runs, parents, store, at, count, how)
         _copy_rows(runs, store, at)
 
     return carry_out(request, asked, folder, how, prepare)
@@ -138,8 +140,9 @@ def _with_origin(member: Member, varied: Mapping[str, Any], runs: Runs, at: int)
     raise SpecError("seeds", member.seed, f"{runs.folder} has no member with this seed and {own}")
 
 
-def _reach(runs: Runs, parents: list[MemberRecord], folder: Path, at: int, workers: int, how: How) -> None:
+def _reach(runs: Runs, parents: list[MemberRecord], store: RunStore, at: int, workers: int, how: How) -> None:
     """Train the parent's batches, as they were, up to the step, and keep the states there."""
+    folder = store.folder
     kept, trunk = Parameters(folder, "origins"), folder / "trunk"
     lacking = {record.batch for record in parents if not kept.is_intact(record.member)}
     if not lacking:
@@ -154,16 +157,68 @@ def _reach(runs: Runs, parents: list[MemberRecord], folder: Path, at: int, worke
         _use_checkpoints(runs.folder, trunk, batch.number, at)
     crew = crew_of(workers, trunk, how.checkpoint_seconds)
     stored = {record.member: runs.steps(record.member) for record in parents}
+    watched = Comparison(runs, at, how.progress.message)
     with how.progress.over(parents, batches, folder, []), stopping(crew.stop):
         how.progress.message({"kind": "note", "about": "branch", "text": f"going to step {at:,} of {runs.folder}"})
         if changed := changed_versions(runs.meta["versions"]):
             how.progress.message({"kind": "note", "about": "versions", "text": f"{runs.folder} {changed}"})
-        if not crew.train(batches, stored, how.progress.message):
+        complete = crew.train(batches, stored, watched.message)
+        if text := watched.found():
+            store.log("differs", text)
+            how.progress.message({"kind": "note", "about": "differs", "text": text})
+        if not complete:
             raise Interrupted(f"stopped on the way to step {at:,}; everything is kept in {folder}")
     for path in (trunk / "kept").iterdir():
         kept.folder.mkdir(exist_ok=True)
         path.replace(kept.folder / path.name)
     shutil.rmtree(trunk)
+
+
+class Comparison:
+    """Holds what is observed on the way to the split against the parent's rows: they are the same to the last bit.
+
+    Unless library versions or the machine are others, that is: then branches begin where the parent was to rounding.
+
+    Args:
+        runs: the parent.
+        at: the split.
+        tell: who gets the messages.
+    """
+
+    def __init__(self, runs: Runs, at: int, tell: Callable[[Message], None]):
+        self.runs, self.at, self.tell = runs, at, tell
+        self.parents = {member: dict(rows) for member, rows in runs.rows_until(at).items()}
+        self.compared = self.differing = 0
+        self.largest = 0.0, ""
+
+    def message(self, message: Message) -> None:
+        """Compare the rows of a message, and hand it on."""
+        for member, step, values in message["rows"] if message["kind"] == "rows" else ():
+            before = self.parents[member][step]
+            gaps = [(_gap(before[name], value), name) for name, value in values.items()]
+            gap, name = max(gaps)
+            self.compared += 1
+            self.differing += gap > 0
+            self.largest = max(self.largest, (gap, f"{name} of member {member} at step {step:,}"))
+        self.tell(message)
+
+    def found(self) -> str | None:
+        """What differed, in one line."""
+        if not self.differing:
+            return None
+        gap, where = self.largest
+        return (
+            f"{self.differing} of {self.compared} observations on the way to step {self.at:,} are not those of "
+            f"{self.runs.folder} to the last bit: {where} is off by {gap:.1e} of its value, the most of all"
+        )
+
+
+def _gap(before: float, now: float) -> float:
+    """How far two numbers lie apart, relative to the larger; 0 for two NaN, inf for one."""
+    if before == now or (math.isnan(before) and math.isnan(now)):
+        return 0.0
+    gap = abs(before - now) / max(abs(before), abs(now))
+    return math.inf if math.isnan(gap) else gap
 
 
 def _members(runs: Runs, trunk: Path) -> dict[int, Member]:
@@ -173,8 +228,17 @@ def _members(runs: Runs, trunk: Path) -> dict[int, Member]:
     if not before:
         return members
     shutil.copytree(runs.folder / "origins", trunk / "origins", dirs_exist_ok=True)
-    first = open_runs(before["parent"])
-    return {r.member: _with_origin(members[r.member], r.varied, first, before["at"]) for r in runs.members}
+    return {
+        r.member: replace(members[r.member], origin=Origin(_origin(runs.folder, r), before["at"])) for r in runs.members
+    }
+
+
+def _origin(folder: Path, record: MemberRecord) -> int:
+    """The number that a branch's parent has in its own folder."""
+    if record.origin is None:
+        right = "holds branches of an earlier version, which do not say what they began as: branch their parent again"
+        raise SpecError("parent", str(folder), right)
+    return record.origin
 
 
 def _use_checkpoints(parent: Path, trunk: Path, batch: int, at: int) -> None:
@@ -189,9 +253,6 @@ def _use_checkpoints(parent: Path, trunk: Path, batch: int, at: int) -> None:
 def _copy_rows(runs: Runs, store: RunStore, at: int) -> None:
     """Give every arm the observations of its parent up to the step."""
     rows = runs.rows_until(at)
-    parents = {(record.seed, repr(sorted(record.varied.items()))): record.member for record in runs.members}
     for record in store.members:
-        own = {field: value for field, value in record.varied.items() if field in runs.meta["vary"]}
-        parent = parents[record.seed, repr(sorted(own.items()))]
-        known = set(store.steps(record.member).tolist())
-        store.append([(record.member, step, values) for step, values in rows[parent] if step not in known])
+        known, began_as = set(store.steps(record.member).tolist()), rows[_origin(store.folder, record)]
+        store.append([(record.member, step, values) for step, values in began_as if step not in known])

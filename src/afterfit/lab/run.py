@@ -159,7 +159,9 @@ def _records(
     first: int = 0,
 ) -> list[MemberRecord]:
     return [
-        MemberRecord(m.number, m.seed, varied[m.number], to_dict(m.experiment), batch.number)
+        MemberRecord(
+            m.number, m.seed, varied[m.number], to_dict(m.experiment), batch.number, origin=m.origin and m.origin.member
+        )
         for batch in plan(members, max(1, workers), batch_size, first)
         for m in batch.members
     ]

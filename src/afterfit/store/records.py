@@ -25,6 +25,7 @@ class MemberRecord:
         batch: the number of the batch in which it is trained.
         status: one of waiting, running, finished, stopped, diverged.
         step: the last step it has reached.
+        origin: of a branch, the number of the member of the parent's folder that it began as.
     """
 
     member: int
@@ -34,6 +35,7 @@ class MemberRecord:
     batch: int = 0
     status: str = "waiting"
     step: int = 0
+    origin: int | None = None
 
 
 class LogEntry(NamedTuple):
