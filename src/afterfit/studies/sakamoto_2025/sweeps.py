@@ -1,12 +1,18 @@
-"""What is run for Sakamoto & Sato 2025."""
+"""What is run for Sakamoto & Sato 2025.
+
+On an idle core a step takes .9 ms for one MLP and 60 ms for the CNN; gradient descent on 64 digits .1 ms.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from afterfit.spec import Experiment, Threshold
+from afterfit.models import CNN, MLP, Model, VisionTransformer
+from afterfit.spec import SGD, CrossEntropy, Every, Experiment, Logarithmic, Minibatch, SquaredError, Threshold
+from afterfit.spec.events import MEMORISED
 from afterfit.spec.presets import preset
 from afterfit.studies.study import Scale, Sweep
+from afterfit.tasks import Images
 
 DECAYS = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
 SEEDS = (42, 43, 44, 45, 46)
@@ -20,6 +26,8 @@ MEASURES = (
     "between_class_variance", "spectral_entropy", "relative_flatness", "relative_flatness[loss=squared_error]",
     "relative_flatness_bound", "nc4", "weight_norm",
 )  # fmt: skip
+# The measures of the smaller sweeps.
+FEW = ("loss", "accuracy", "nc1", "rnc1", "rnc1[scale=max_norm]", "nc2", "weight_norm")
 # τ₁ is the first step with training loss ≤ ε₁, τ₂ that with RNC1 ≤ ε₂; the theorem holds for any, so several.
 # A network that says nothing has a loss of 1; at the start RNC1 is about .3.
 LOSSES = {"tau1": 0.5, "tau1_tight": 0.1}
@@ -43,5 +51,117 @@ def main_sweep(scale: Scale) -> Sweep:
         "quick": (40_000, SEEDS[:3], (0.3, 0.1, 0.03, 0.01)),
         "full": (100_000, SEEDS, DECAYS),
     }[scale]
-    experiment = observed(preset("sakamoto-2025").experiment, steps=steps)
+    experiment = _sized(observed(preset("sakamoto-2025").experiment, steps=steps), scale)
     return Sweep("mnist", "MNIST, 1,000 images", experiment, seeds, {"optimizer.weight_decay": decays})
+
+
+def sweeps(scale: Scale) -> tuple[Sweep, ...]:
+    """All that is run at a scale, what decides most first."""
+    return (
+        main_sweep(scale), gradient_descent(scale), fashion(scale), cross_entropy(scale), no_decay(scale), cnn(scale),
+        transformer(scale),
+    )  # fmt: skip
+
+
+def _sized(experiment: Experiment, scale: Scale) -> Experiment:
+    """At the smoke scale few images, seldom looked at."""
+    if scale != "smoke":
+        return experiment
+    assert isinstance(experiment.task, Images)
+    task = replace(experiment.task, train_size=200, test_size=400)
+    return replace(experiment, task=task, schedule=Every(steps=25), snapshots=(0, 50, 100, 150))
+
+
+def _like_main(scale: Scale, steps: dict[Scale, int], name: str = "sakamoto-2025", **changes: object) -> Experiment:
+    """The main sweep's recipe with something else changed, and fewer measures."""
+    experiment = replace(preset(name).experiment, measures=FEW, steps=steps[scale], **changes)  # type: ignore[arg-type]
+    return _sized(replace(experiment, events=(*experiment.events, *TIMES)), scale)
+
+
+def fashion(scale: Scale) -> Sweep:
+    """Fashion-MNIST: figure 6."""
+    decays = {"smoke": (0.3,), "quick": (0.3, 0.1), "full": DECAYS}[scale]
+    seeds = SEEDS[: {"smoke": 1, "quick": 3, "full": 3}[scale]]
+    experiment = _like_main(scale, {"smoke": 100, "quick": 16_000, "full": 100_000}, "sakamoto-2025-fashion")
+    return Sweep("fashion", "Fashion-MNIST, 1,000 images", experiment, seeds, {"optimizer.weight_decay": decays})
+
+
+def cross_entropy(scale: Scale) -> Sweep:
+    """The paper's open question: another loss."""
+    decays = {"smoke": (0.3,), "quick": (0.3,), "full": (0.3, 0.1, 0.03)}[scale]
+    seeds = SEEDS[: {"smoke": 1, "quick": 3, "full": 5}[scale]]
+    experiment = _like_main(scale, {"smoke": 100, "quick": 12_000, "full": 50_000}, loss=CrossEntropy())
+    vary = {"optimizer.weight_decay": decays}
+    return Sweep("cross-entropy", "cross-entropy in place of squared error", experiment, seeds, vary)
+
+
+def no_decay(scale: Scale) -> Sweep:
+    """The paper's open question: no weight decay at all."""
+    seeds = SEEDS[: {"smoke": 1, "quick": 3, "full": 5}[scale]]
+    experiment = _like_main(scale, {"smoke": 100, "quick": 12_000, "full": 100_000})
+    return Sweep("no-decay", "no weight decay", experiment, seeds, {"optimizer.weight_decay": (0.0,)})
+
+
+def _images(scale: Scale, model: Model) -> Experiment:
+    """The main recipe with another architecture; at the quick scale tested on 2,000 images."""
+    task = Images(dataset="mnist", train_size=1_000, test_size=None if scale == "full" else 2_000, subset="first")
+    steps: dict[Scale, int] = {"smoke": 20, "quick": 1_500, "full": 30_000}
+    return _like_main(scale, steps, model=model, task=task)
+
+
+def cnn(scale: Scale) -> Sweep:
+    """The CNN of figure 7; of its weight decay nothing is published, so two of the six."""
+    decays, seeds = ((0.3, 0.03), SEEDS[:2]) if scale == "full" else ((0.3,), SEEDS[:1])
+    vary = {"optimizer.weight_decay": decays}
+    return Sweep("cnn", "a CNN on 1,000 MNIST images", _images(scale, CNN(init_scale=8.0)), seeds, vary)
+
+
+def transformer(scale: Scale) -> Sweep:
+    """The vision transformer of figure 9; of its weight decay nothing is published, so two of the six."""
+    decays, seeds = ((0.3, 0.03), SEEDS[:2]) if scale == "full" else ((0.3,), SEEDS[:1])
+    experiment = _images(scale, VisionTransformer(init_scale=8.0))
+    about, vary = "a vision transformer on 1,000 MNIST images", {"optimizer.weight_decay": decays}
+    return Sweep("transformer", about, experiment, seeds, vary)
+
+
+GD_RATES = (0.01, 0.005)  # for 64 samples; the loss is a sum, so they fall with more
+# In theorem 4.3's setting: ½ of the squared error per sample starts at .5; RNC1 at .16, and fitting alone brings it to
+# about .02. So ε₂ lies below; above the floor, which weight decay sets and which is .005 for λ = .1, .0008 for .03.
+# Found with one pilot seed (0), which is not among those judged.
+GD_LOSS = 0.1
+GD_COLLAPSES = {"loose": 0.01, "middle": 0.005, "tight": 0.002}
+GD_TIMES = (
+    Threshold(name="tau1", measure="train/loss", at_most=GD_LOSS),
+    *(
+        Threshold(name="tau2" if name == "middle" else f"tau2_{name}", measure="train/rnc1", at_most=bound)
+        for name, bound in GD_COLLAPSES.items()
+    ),
+)
+
+
+def gradient_descent(scale: Scale) -> Sweep:
+    """Theorem 4.3's own setting, which no experiment of the paper has.
+
+    Full-batch gradient descent on ½‖f(X) − Y‖² + (λ/2)‖θ‖², first width at least N and none wider after it, a smooth
+    leaky activation, no biases, two linear layers at the end, PyTorch's default initialisation (the theorem's condition
+    on it has constants that are not published). N images of handwritten digits, 8 × 8.
+    """
+    samples = 128 if scale == "full" else 64
+    steps = {"smoke": 200, "quick": 100_000, "full": 600_000}[scale]
+    experiment = Experiment(
+        task=Images(dataset="digits", train_size=samples, subset="first"),
+        model=MLP(widths=(samples, 32, 32), activation="smooth_leaky_relu", bias=False, linear=1),
+        loss=SquaredError(reduction="half_sum"),
+        optimizer=SGD(learning_rate=GD_RATES[0] * 64 / samples),
+        minibatch=Minibatch(size=None),
+        steps=steps,
+        schedule=Logarithmic(per_decade=10 if scale == "smoke" else 40),
+        measures=FEW,
+        events=(MEMORISED, *GD_TIMES),
+        stop_when="tau2_tight",
+    )
+    decays = {"smoke": (0.03,), "quick": (0.03, 0.01, 0.003), "full": (0.03, 0.01, 0.003, 0.001)}[scale]
+    rates = tuple(rate * 64 / samples for rate in GD_RATES)[: 1 if scale == "smoke" else 2]
+    seeds = tuple(range(1, {"smoke": 2, "quick": 4, "full": 6}[scale]))
+    vary = {"optimizer.weight_decay": decays, "optimizer.learning_rate": rates}
+    return Sweep("gradient-descent", f"theorem 4.3's setting, {samples} digits", experiment, seeds, vary)

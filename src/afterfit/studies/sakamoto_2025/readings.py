@@ -1,0 +1,145 @@
+"""What the claims read from a run's observations: values near a step, events, and when a course is half way.
+
+All of it is plain functions of a sweep's observations, so that the claims can be tried on runs whose truth is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from afterfit.analysis import by_arm, paired_difference
+from afterfit.analysis.results import Comparison
+from afterfit.analysis.times import Times
+from afterfit.spec import Threshold
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from afterfit.studies.evidence import Evidence
+
+DECAY = "optimizer.weight_decay"
+NEAR = 0.05  # an observation within this share of a step stands for it: the paper looks every 666 steps
+RISEN = Threshold(name="risen", measure="test/accuracy", at_least=0.5)
+LATE_GAIN, LATE = 0.2, 10  # a run groks that gains this much test accuracy later than so many times its memorisation
+LAST = 5  # observations whose median is the end of a course
+SCALES = {"mean_norm": "train/rnc1", "max_norm": "train/rnc1[scale=max_norm]"}
+# ε₂ where RNC1 divides by the mean norm. The largest norm is about 1.5 times the mean, so its square halves RNC1.
+THRESHOLDS = {"loose": 0.2, "middle": 0.1, "tight": 0.03}
+
+
+def rnc1_name(evidence: Evidence) -> str:
+    """The observed RNC1 under the choice of its scale."""
+    return SCALES[evidence.choices["rnc1_scale"]]
+
+
+def collapsed(evidence: Evidence) -> Threshold:
+    """The event τ₂: RNC1 ≤ ε₂, under the choices of both."""
+    return Threshold(name="tau2", measure=rnc1_name(evidence), at_most=THRESHOLDS[evidence.choices["epsilon_2"]])
+
+
+def times(evidence: Evidence, sweep: str, rule: Any) -> dict[Hashable, Times]:
+    """Times of an event by weight decay; a run that diverged before it counts as never having it."""
+    table = evidence.runs[sweep].events({rule.name: rule})
+    arms = DECAY if DECAY in table.columns else ()
+    return by_arm(table, rule.name, arms, diverged="never")
+
+
+def course(observations: xr.Dataset, member: int, measure: str) -> tuple[np.ndarray, np.ndarray]:
+    """Steps and values of one member's measure, where it was observed and finite."""
+    values = np.asarray(observations[measure].sel(member=member).values, dtype=float)
+    there = np.isfinite(values)
+    return np.asarray(observations["step"].values)[there], values[there]
+
+
+def value_near(observations: xr.Dataset, member: int, measure: str, step: int) -> float | None:
+    """The value at the observation nearest to a step, or None where there is none within `NEAR` of it."""
+    steps, values = course(observations, member, measure)
+    if not len(steps):
+        return None
+    nearest = int(np.argmin(np.abs(steps - step)))
+    return float(values[nearest]) if abs(steps[nearest] - step) <= NEAR * step else None
+
+
+def half_way(steps: np.ndarray, values: np.ndarray, start: int) -> int | None:
+    """The first step from `start` on at which a course has gone half of its way to its end; None if it goes nowhere.
+
+    The way leads from the value at `start` to the median of the last five observations. For RNC1 and NC2 the logarithm
+    is given.
+    """
+    after = steps >= start
+    if after.sum() <= LAST:
+        return None
+    origin, end = values[after][0], float(np.median(values[-LAST:]))
+    if abs(end - origin) < 1e-9:
+        return None
+    return int(steps[after][np.argmax((values[after] - origin) / (end - origin) >= 0.5)])
+
+
+def late_gain(observations: xr.Dataset, member: int, memorised: int | None) -> float | None:
+    """How much test accuracy a run gains later than ten times its memorisation, over what it had at memorisation.
+
+    None where the run was not observed for so long, or did not memorise.
+    """
+    if memorised is None:
+        return None
+    steps, values = course(observations, member, "test/accuracy")
+    late = steps >= LATE * max(memorised, 1)
+    return float(values[late].max() - values[steps >= memorised][0]) if late.any() else None
+
+
+def per_run(evidence: Evidence, sweep: str) -> list[dict[str, Any]]:
+    """One dictionary a run: member, decay, memorisation, whether it groks, and when its courses are half way.
+
+    `accuracy` and `rnc1` are the steps at which test accuracy and log RNC1 are half way from memorisation to their end,
+    None where the run does not grok. `nc2` is how far log NC2 has come towards 0 by then: its end over its start.
+    """
+    observations, events = evidence.observations(sweep), evidence.events(sweep)
+    found = []
+    for member in observations["member"].values.tolist():
+        row = events.loc[member]
+        memorised = None if row["memorised_censored"] else int(row["memorised"])
+        gain = late_gain(observations, member, memorised)
+        groks = gain is not None and gain >= LATE_GAIN
+        run = {"member": member, "seed": int(row["seed"]), "decay": float(row.get(DECAY, np.nan)), "groks": groks}
+        run |= {"memorised": memorised, "gain": gain, "accuracy": None, "rnc1": None, "nc2": None}
+        if groks and memorised is not None:
+            run |= _courses(observations, member, memorised, rnc1_name(evidence))
+        found.append(run)
+    return found
+
+
+def _courses(observations: xr.Dataset, member: int, memorised: int, rnc1: str) -> dict[str, Any]:
+    steps, accuracy = course(observations, member, "test/accuracy")
+    rnc1_steps, spread = course(observations, member, rnc1)
+    nc2_steps, condition = course(observations, member, "train/nc2")
+    logs = np.log(np.maximum(condition, 1.0))
+    origin = logs[nc2_steps >= memorised][:1]
+    return {
+        "accuracy": half_way(steps, accuracy, memorised),
+        "rnc1": half_way(rnc1_steps, np.log(np.maximum(spread, 1e-12)), memorised),
+        "nc2": float(np.median(logs[-LAST:]) / origin[0]) if len(origin) and origin[0] > 0 else None,
+    }
+
+
+def mean_of(values: list[float]) -> Comparison | None:
+    """The mean over runs with its percentile-t interval; None for fewer than two."""
+    numbers = np.array(values, dtype=float)
+    return paired_difference(numbers, np.zeros(len(numbers))) if len(numbers) >= 2 else None
+
+
+def rank_correlation(x: np.ndarray, y: np.ndarray) -> float | None:
+    """Spearman's; None for fewer than four pairs, or where one of them is constant."""
+    from scipy.stats import spearmanr
+
+    there = np.isfinite(x) & np.isfinite(y)
+    if there.sum() < 4 or np.ptp(x[there]) == 0 or np.ptp(y[there]) == 0:
+        return None
+    return float(spearmanr(x[there], y[there])[0])  # type: ignore[arg-type]
+
+
+def counted(runs: list[dict[str, Any]], holds: Callable[[Mapping[str, Any]], bool]) -> tuple[int, int]:
+    """In how many of the runs something holds."""
+    return sum(bool(holds(run)) for run in runs), len(runs)
