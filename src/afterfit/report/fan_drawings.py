@@ -17,6 +17,7 @@ from .curves import Run
 from .fans import Fan, Fans
 
 FURTHEST, BEYOND = 2.0, 1.15  # times the last step of an arm, or the horizon: what is above goes to the edge
+OPEN = 1.2  # times the last step of an arm: so far at least a band goes that is open
 PAD = 0.06  # of the range, around it
 
 
@@ -38,10 +39,10 @@ def span_of(fans: Sequence[Fan], horizon: float) -> Span:
     """Where landmarks, events and intervals lie; what is far beyond the runs, or the horizon, is cut at the edge."""
     predictions = [each for fan in fans for each in fan.course.predictions]
     times = np.array([fan.course.time for fan in fans])
-    ends = np.array([end for each in predictions for end in _ends(each) if math.isfinite(end)])
     last = float(times.max())
-    high = min(max(last, ends.max(initial=0.0)), FURTHEST * last, BEYOND * max(horizon, last))
-    low = min(times.min(), ends.min(initial=last), high / 2)  # no smaller differences are shown large
+    ends = np.array([end if math.isfinite(end) else OPEN * last for each in predictions for end in _ends(each)])
+    high = min(max(last, ends.max()), FURTHEST * last, BEYOND * max(horizon, last))
+    low = min(times.min(), ends.min(), high / 2)  # small differences are not shown large
     pad, beside = PAD * float(high - low) or 1.0, PAD * last or 1.0
     return Span(-beside / 2, last + beside, float(max(low - pad, 0.0)), float(high + pad))
 

@@ -67,6 +67,9 @@ def _title(run: Run, fan: Fan) -> str:
 def _caption(fans: Fans, shown: Sequence[Fan]) -> str:
     new = sum(fan.held_out for fan in fans.members)
     counted = f"{sum(fan.held_out for fan in shown)} of {new} held-out runs are shown."
-    lines = "Line across: when it came; dashed, with an arrow: not by then."
+    lines = (
+        "Line across: when it came; dashed, with an arrow: not by then. A band to the upper edge is open, or reaches "
+        "beyond it."
+    )
     text = held(fans)
     return f"{text[:1].upper()}{text[1:]} {counted} {used(fans, shown)} {lines}".replace("  ", " ")
