@@ -5,7 +5,7 @@ import math
 import pytest
 
 from afterfit.analysis.results import Interval, Quantity
-from afterfit.studies.rules import all_of, all_runs, direction, size
+from afterfit.studies.rules import alike, all_of, all_runs, direction, size
 
 
 def quantity(estimate, low, high, n=10):
@@ -40,6 +40,21 @@ def test_a_direction_may_have_another_bound_than_zero():
 )
 def test_a_size_needs_an_estimate_in_its_band_and_an_interval_that_can_tell(estimate, low, high, verdict):
     assert size("x", quantity(estimate, low, high), (0.9, 1.1)).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (-0.01, 0.01, "reproduced"),
+        (0.001, 0.02, "reproduced"),  # a difference that is sure, and small
+        (-0.01, 0.03, "inconclusive"),
+        (0.03, 0.05, "not reproduced"),
+        (-0.5, 0.5, "inconclusive"),  # that no difference is seen does not make them alike
+    ],
+)
+def test_things_are_alike_when_the_whole_interval_lies_within_the_margin(low, high, verdict):
+    assert alike("x", quantity((low + high) / 2, low, high), (-0.02, 0.02)).verdict == verdict
+    assert alike("x", None, (-0.02, 0.02)).verdict == "inconclusive"
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,11 @@
 
 A claim of a direction is reproduced when the whole interval lies on the claimed side, and not reproduced when the whole
 of it lies on the other. A claim of a size is reproduced when the estimate lies in a band fixed before running and the
-interval is at most twice as long as the band, and not reproduced when the interval misses the band. A claim about all
-runs is reproduced when at least nine of ten runs show it and the interval of the share lies above one half, and not
-reproduced when the interval lies below nine tenths. Everything else is inconclusive.
+interval is at most twice as long as the band, and not reproduced when the interval misses the band. A claim that two
+things are alike is reproduced when the whole interval of their difference lies within a margin fixed before running,
+and not reproduced when it misses the margin. A claim about all runs is reproduced when at least nine of ten runs show
+it and the interval of the share lies above one half, and not reproduced when the interval lies below nine tenths.
+Everything else is inconclusive.
 """
 
 from __future__ import annotations
@@ -48,6 +50,17 @@ def size(what: str, found: Quantity | Comparison | None, band: tuple[float, floa
         return Ruling("not reproduced", said)
     short = high - low <= 2 * (band[1] - band[0])
     return Ruling("reproduced" if short and band[0] <= found.estimate <= band[1] else "inconclusive", said)
+
+
+def alike(what: str, found: Quantity | Comparison | None, margin: tuple[float, float]) -> Ruling:
+    """A claim that two things are alike: that their difference lies within a margin, with its whole interval."""
+    if found is None or found.interval is None or math.isnan(found.estimate):
+        return Ruling("inconclusive", f"{what}: {UNDETERMINED}")
+    low, high = found.interval
+    said = f"{what} is {_said(found)}, claimed within {number(margin[0])} to {number(margin[1])}"
+    if high < margin[0] or low > margin[1]:
+        return Ruling("not reproduced", said)
+    return Ruling("reproduced" if low >= margin[0] and high <= margin[1] else "inconclusive", said)
 
 
 def all_runs(what: str, count: int, n: int) -> Ruling:
