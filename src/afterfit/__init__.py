@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from afterfit.lab.runs import open_runs as open
     from afterfit.spec import Experiment
     from afterfit.studies.reproduce import reproduce
+    from afterfit.watch.watch import Watch
 
 # Imported on first use: `afterfit --help` and `from afterfit import measures` need none of it.
 _WHERE = {
@@ -29,10 +30,11 @@ _WHERE = {
     "reproduce": ("afterfit.studies.reproduce", "reproduce"),
     "open": ("afterfit.lab.runs", "open_runs"),
     "Runs": ("afterfit.lab.runs", "Runs"),
+    "Watch": ("afterfit.watch.watch", "Watch"),
     "Experiment": ("afterfit.spec", "Experiment"),
 }
 
-__all__ = ["Experiment", "Runs", "__version__", "branch", "open", "plan", "reproduce", "run"]
+__all__ = ["Experiment", "Runs", "Watch", "__version__", "branch", "open", "plan", "reproduce", "run"]
 
 
 def __getattr__(name: str) -> Any:

@@ -124,6 +124,11 @@ class RunStore:
             self.measures += new
             self._write_manifest()
 
+    def forget_after(self, member: int, step: int) -> None:
+        """Drop a member's observations later than a step, for one that went back to it; returns when that is durable."""
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM observations WHERE member=? AND step>?", (member, step))
+
     def set_status(self, member: int, status: str, step: int) -> None:
         """Store how far a member is: one of waiting, running, finished, stopped, diverged, and its last step."""
         at = next((i for i, record in enumerate(self.members) if record.member == member), None)

@@ -1,0 +1,141 @@
+"""What a watch keeps: observations in memory for its status, and in a run folder like any run's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from afterfit.analysis.rules import Streak
+from afterfit.spec import EventRule
+from afterfit.spec.written import to_dict
+from afterfit.store import MemberRecord, RunStore, is_run
+
+MEMBER = 0  # a watch's folder holds one
+
+
+class Recorder:
+    """The observations of one watched run.
+
+    Args:
+        folder: where they are kept; None to keep them in memory only.
+        rules: of the events, declared before.
+        meta: what is said about the run.
+        seed: the user's, to tell runs apart.
+        varied: what differs between the user's runs.
+    """
+
+    def __init__(
+        self, folder: Path | None, rules: Sequence[EventRule], meta: Mapping[str, Any], seed: int,
+        varied: Mapping[str, Any],
+    ):  # fmt: skip
+        self.rules = {rule.name: rule for rule in rules}
+        self.streaks = {name: Streak() for name in self.rules}
+        self.steps: list[int] = []
+        self.values: list[dict[str, float]] = []
+        self.store = None if folder is None else _opened(folder, self.rules, meta, seed, varied)
+        if self.store:
+            self._read_back()
+
+    def add(self, step: int, values: Mapping[str, float]) -> list[str]:
+        """Keep an observation, durably if there is a folder; the names of the events that it brought."""
+        if self.steps and step <= self.steps[-1]:
+            self.forget_after(step - 1)
+        self.steps.append(step)
+        self.values.append(dict(values))
+        if self.store:
+            self.store.append([(MEMBER, step, values)])
+            self.store.set_status(MEMBER, "running", step)
+        return self._advance(step, values)
+
+    def forget_after(self, step: int) -> None:
+        """Drop what was observed later: the user's training went back to an earlier checkpoint of its own."""
+        keep = int(np.searchsorted(self.steps, step, side="right"))
+        if keep == len(self.steps):
+            return
+        del self.steps[keep:], self.values[keep:]
+        self.streaks = {name: Streak() for name in self.rules}
+        for at, values in zip(self.steps, self.values, strict=True):
+            self._advance(at, values)
+        if self.store:
+            self.store.forget_after(MEMBER, step)
+            self.store.log("resumed", f"went back to step {step}: later observations are dropped")
+
+    def column(self, measure: str) -> np.ndarray:
+        """A measure's values, NaN where it was not observed."""
+        return np.array([values.get(measure, np.nan) for values in self.values])
+
+    def record(self) -> dict[str, np.ndarray]:
+        """Everything as rules take it: {"step": (n,), measure: (n,), …}."""
+        names = dict.fromkeys(name for values in self.values for name in values)
+        return {"step": np.array(self.steps, dtype=int)} | {name: self.column(name) for name in names}
+
+    def event(self, name: str) -> int | None:
+        """The step of a declared event, or None."""
+        return self.streaks[name].event if name in self.streaks else None
+
+    def end(self, status: str) -> None:
+        """Say how the run ended, keep its events, and let the folder go."""
+        if not self.store:
+            return
+        if self.steps:
+            self.store.set_status(MEMBER, status, self.steps[-1])
+            self._keep_events()
+        self.store.close()
+        self.store = None
+
+    def _advance(self, step: int, values: Mapping[str, float]) -> list[str]:
+        came = []
+        for name, rule in self.rules.items():
+            if rule.measure not in values:
+                continue
+            before = self.streaks[name].event
+            self.streaks[name] = rule.advance(self.streaks[name], step, values[rule.measure])
+            if before is None and self.streaks[name].event is not None:
+                came.append(name)
+        if came and self.store:
+            self._keep_events()
+        return came
+
+    def _keep_events(self) -> None:
+        assert self.store
+        rows = []
+        for name in self.rules:
+            step = self.event(name)
+            earlier = [at for at in self.steps if step is None or at < step]
+            rows.append((MEMBER, name, step, earlier[-1] if earlier else None))
+        self.store.set_events(rows)
+
+    def _read_back(self) -> None:
+        """Go on where the folder stands."""
+        from afterfit.store import read
+
+        assert self.store
+        table = read(self.store.folder).table
+        for step, row in zip(table.step.tolist(), table.values.tolist(), strict=True):
+            values = {name: value for name, value in zip(table.measures, row, strict=True) if not np.isnan(value)}
+            self.steps.append(step)
+            self.values.append(values)
+            self._advance(step, values)
+
+
+def _opened(
+    folder: Path, rules: Mapping[str, EventRule], meta: Mapping[str, Any], seed: int, varied: Mapping[str, Any]
+) -> RunStore:
+    """The folder's store: new, or as it stands when it is of a watch with the same rules."""
+    written = [to_dict(rule) for rule in rules.values()]
+    if is_run(folder):
+        store = RunStore.resume(folder)
+        try:
+            store.require({"rules": written, "watched": True})
+        except BaseException:
+            store.close()
+            raise
+        return store
+    experiment = {"kind": "Watched", **meta.get("experiment", {})}
+    about = {**meta, "experiment": experiment, "rules": written, "seeds": [seed], "vary": {}, "watched": True}
+    about["vary"] = {field: [value] for field, value in varied.items()}
+    record = MemberRecord(MEMBER, seed, dict(varied), experiment)
+    return RunStore.create(folder, meta=about, members=[record])

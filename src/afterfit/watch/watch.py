@@ -1,0 +1,322 @@
+"""`Watch`: the measures, events, phases and forecasts of afterfit inside anybody's own training loop."""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from afterfit.analysis.phases import PhaseRules
+from afterfit.parts import SpecError, require
+from afterfit.spec import EventRule, Every, Threshold
+from afterfit.views import View, measure_named, observe, of_the_model
+from afterfit.watch.about import about_run
+from afterfit.watch.overhead import Overhead
+from afterfit.watch.recorder import Recorder
+from afterfit.watch.status import Status, status_of
+
+if TYPE_CHECKING:
+    from afterfit.analysis.forecast import Forecast
+    from afterfit.watch.trackers import Tracker
+
+DEFAULT_MEASURES = (
+    "loss", "accuracy", "nc1", "rnc1", "nc2", "cdnv", "spectral_entropy", "relative_flatness", "softmax_collapse",
+    "weight_norm",
+)  # fmt: skip
+Loss = Callable[[Any, Any], Any]
+
+
+class Schedule(Protocol):
+    """When observations are due: `Every`, `Logarithmic`, `Paced`, or anything with this method."""
+
+    def after(self, step: int) -> int:
+        """The first step after this one."""
+        ...
+
+
+class Observation(dict[str, float]):
+    """What the measures gave at one step: {"train/rnc1": 0.21, …}.
+
+    Attributes:
+        step: at which.
+        events: the declared events that it brought.
+    """
+
+    def __init__(self, step: int, values: Mapping[str, float], events: Sequence[str] = ()):
+        super().__init__(values)
+        self.step, self.events = step, tuple(events)
+
+
+class Watch:
+    """Watches a model that somebody else's code trains.
+
+        watch = afterfit.Watch(model, train=train_loader, test=test_loader, every=200, out="runs/mine")
+        for step, batch in enumerate(loader):
+            ...                       # your own code
+            watch(step)               # observes when due; gives the observation or None
+        print(watch.status())
+
+    An observation looks at a fixed few examples of each split, in evaluation mode, without gradients and without
+    autocast, and leaves the model's modes, gradients, running statistics and all random numbers as they were. Under
+    DistributedDataParallel every rank calls it: each looks at its part of the examples, and rank 0 keeps what was seen.
+
+    Args:
+        model: a PyTorch module; None for `observe` with views of your own (JAX, Equinox, Flax, NumPy).
+        head: the name of the last linear layer, whose input are the features; by default the one that is called last.
+        train: of the training data: a DataLoader, a dataset, a pair of tensors, or batches to be walked.
+        test: of held-out data, likewise; without it nobody can tell whether the network generalises.
+        every: steps between observations, or a schedule (`afterfit.spec.Logarithmic()`).
+        out: a run folder for `afterfit show`, `report` and `export`; the same folder again goes on. None keeps all in
+            memory.
+        measures: by name, as in an experiment ("rnc1", "spectral_entropy@block2", "nc1[definition=pinv]"); or functions
+            by name, whose parameters are named after what a `View` holds.
+        layers: names of modules to which measures refer by "@".
+        probe: examples of each split that are looked at.
+        budget: share of the run's time that watching may take, such as .03: observations become rarer, then smaller.
+        loss: "cross_entropy", "squared_error", or a function of (logits, labels).
+        forward: calls the model on a batch, `forward(model, batch)`, where it takes more than one input.
+        labels: takes the labels out of a batch, as integers; −100 for places that are not to count.
+        events: rules, declared now; by default "memorised" and "generalised" at an accuracy of .99.
+        phases: the bounds of the phases.
+        forecast: a locked forecast (a file's path, or as loaded), whose prediction is shown.
+        trackers: told of every observation, see `afterfit.watch.trackers`.
+        strict: raise what goes wrong in an observation; by default it is reported once and the training goes on.
+        seed: of the choice of examples; and the run's, to tell it from others.
+        varied: what differs between your runs, such as {"weight_decay": 0.1}; forecasts may look at it.
+        name: of the run.
+
+    Raises:
+        SpecError: something does not fit; one line, before any training.
+        StoreError: the folder cannot be used; one line.
+    """
+
+    def __init__(
+        self,
+        model: Any = None,
+        *,
+        head: str | None = None,
+        train: Any = None,
+        test: Any = None,
+        every: int | Schedule = 200,
+        out: str | Path | None = None,
+        measures: Sequence[str] | Mapping[str, Callable[..., Any]] = DEFAULT_MEASURES,
+        layers: Sequence[str] = (),
+        probe: int = 2_048,
+        budget: float | None = None,
+        loss: str | Loss = "cross_entropy",
+        forward: Callable[[Any, Any], Any] | None = None,
+        labels: Callable[[Any], Any] | None = None,
+        events: Sequence[EventRule] | None = None,
+        phases: PhaseRules | None = None,
+        forecast: str | Path | Forecast | None = None,
+        trackers: Sequence[Tracker] = (),
+        strict: bool = False,
+        seed: int = 0,
+        varied: Mapping[str, Any] | None = None,
+        name: str = "watched",
+    ):
+        require(probe >= 1, "probe", probe, "must be 1 or more")
+        require(
+            budget is None or 0 < budget < 1, "budget", budget, "must lie between 0 and 1, such as 0.03, or be none"
+        )
+        self.schedule: Schedule = Every(steps=every) if isinstance(every, int) else every
+        self.phases = phases or PhaseRules()
+        self.strict, self.trackers = strict, tuple(trackers)
+        self.varied = dict(varied or {})
+        self.functions = _functions(measures, loss)
+        self.source = None
+        if model is not None:
+            from afterfit.watch.torch_source import TorchSource
+
+            self.source = TorchSource(model, head, layers, forward, labels, {"train": train, "test": test}, probe, seed)
+        else:
+            right = "belongs to a model; without one, give views to observe"
+            require(train is None and test is None, "train", type(train).__name__, right)
+        self.overhead = Overhead(budget, self.source.largest if self.source else probe)
+        self.forecast = _loaded(forecast)
+        self._following = self.forecast.begin(self.varied) if self.forecast else None
+        self._problems: set[str] = set()
+        rules = _rules(self.phases) if events is None else events
+        self._writes = self.source is None or self.source.rank == 0
+        about = about_run(name, type(model).__name__ if model is not None else "views", self.source, measures, probe)
+        folder = Path(out) if out is not None and self._writes else None
+        self.recorder = Recorder(folder, rules, about, seed, self.varied)
+        self._follow_again()
+        last = self.recorder.steps[-1] if self.recorder.steps else None
+        self._due = 0 if last is None else self.schedule.after(last)
+        self._step, self._clock = last or 0, time.monotonic()
+
+    def __call__(self, step: int, **scalars: float) -> Observation | None:
+        """Observe if an observation is due at this step; what was seen, or None.
+
+        Args:
+            step: of your loop, never falling.
+            scalars: numbers of your own to be kept with it, such as lr=….
+        """
+        if step < self._step:  # the loop went back to a checkpoint of its own
+            self._due = self.schedule.after(step - 1) if step else 0
+            self._step, self._clock = step, time.monotonic()
+        if step < self._due:
+            return None
+        if self.source is None:
+            raise SpecError("model", None, "was not given: call observe(step, train=view, test=view)")
+        now = time.monotonic()
+        self.overhead.trained(step - self._step, now - self._clock)
+        seen = self._guarded(step, lambda source: source.views(self.overhead.probe), scalars)
+        self._after(step, now)
+        return seen
+
+    def observe(
+        self, step: int, *, train: View | None = None, test: View | None = None, **scalars: float
+    ) -> Observation | None:
+        """Take the measures of views of your own (NumPy, JAX or PyTorch arrays) now, whatever is due."""
+        now = time.monotonic()
+        self.overhead.trained(max(0, step - self._step), now - self._clock)
+        views = {name: view for name, view in (("train", train), ("test", test)) if view is not None}
+        right = "or test must be given: afterfit.views.View(...)"
+        require(bool(views), "train", None, right)
+        seen = self._guarded(step, lambda _: views, scalars)
+        self._after(step, now)
+        return seen
+
+    def due(self, step: int) -> bool:
+        """Whether an observation is due at this step."""
+        return step >= self._due
+
+    def status(self) -> Status:
+        """Phase, trends, forecast and what to do next, by declared rules, each with its numbers."""
+        return status_of(self.recorder, self.phases, self._predicted(), self.overhead, sorted(self._problems))
+
+    def state_dict(self) -> dict[str, Any]:
+        """What to keep with your own checkpoint: plain values."""
+        return {
+            "step": self.recorder.steps[-1] if self.recorder.steps else None,
+            "due": self._due,
+            "probe": self.overhead.probe,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint of your own: observations later than it are dropped, since they will come again."""
+        step = state["step"]
+        self.recorder.forget_after(-1 if step is None else step)
+        self._follow_again()
+        self._due, self._step, self._clock = state["due"], step or 0, time.monotonic()
+        self.overhead.probe = min(self.overhead.probe, state["probe"])
+
+    def close(self, status: str = "finished") -> None:
+        """Say that the training has ended, as finished, stopped or diverged, and let the folder go."""
+        self.recorder.end(status)
+        for tracker in self.trackers:
+            tracker.close()
+
+    def __enter__(self) -> Watch:
+        """The watch itself."""
+        return self
+
+    def __exit__(self, kind: Any, *_: object) -> None:
+        """Close it: as stopped when the loop was left by an exception."""
+        self.close("finished" if kind is None else "stopped")
+
+    def _after(self, step: int, began: float) -> None:
+        """When the next observation is due."""
+        now = time.monotonic()
+        self.overhead.observed(now - began)
+        if self.source is not None and self.source.ranks > 1:
+            self.overhead = self.source.agreed(self.overhead)
+        asked = max(1, self.schedule.after(step) - step)
+        self.overhead.adapt(asked)
+        between = self.overhead.steps_between(asked)
+        self._due = self.schedule.after(step) if between <= asked else step + between
+        self._step, self._clock = step, now
+
+    def _guarded(
+        self, step: int, views: Callable[[Any], Mapping[str, View]], scalars: Mapping[str, float]
+    ) -> Observation | None:
+        """An observation; what goes wrong in it is reported once, and is raised if strict."""
+        try:
+            return self._observed(step, views(self.source), scalars)
+        except Exception as error:
+            if self.strict:
+                raise
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            if reason not in self._problems:
+                self._problems.add(reason)
+                warnings.warn(f"afterfit: the observation at step {step} failed ({reason})", stacklevel=3)
+            return None
+
+    def _observed(self, step: int, views: Mapping[str, View], scalars: Mapping[str, float]) -> Observation | None:
+        if not self._writes:
+            return None
+        values: dict[str, float] = {}
+        for split, view in views.items():
+            of_model = {name: f for name, f in self.functions.items() if name != "loss" and of_the_model(f)}
+            of_split = {name: f for name, f in self.functions.items() if name not in of_model}
+            if split == "train" or "train" not in views:
+                values |= {name: float(value) for name, value in observe(view, of_model).items()}
+            values |= {f"{split}/{name}": float(value) for name, value in observe(view, of_split).items()}
+        values |= {name: float(value) for name, value in scalars.items()}
+        self._report_nan(step, values)
+        events = self.recorder.add(step, values)
+        if self._following:
+            self._following.update(step, values)
+        for tracker in self.trackers:
+            tracker.log(values, step)
+        return Observation(step, values, events)
+
+    def _report_nan(self, step: int, values: Mapping[str, float]) -> None:
+        lost = sorted(name for name, value in values.items() if math.isnan(value))
+        if lost and "not a number" not in self._problems:
+            self._problems.add("not a number")
+            text = f"afterfit: at step {step} these are not numbers, and are kept as that: {', '.join(lost)}"
+            warnings.warn(text, stacklevel=5)
+
+    def _predicted(self) -> Any:
+        """The forecast's last prediction, or None."""
+        if not (self._following and self.forecast and self.recorder.steps):
+            return None
+        return self.forecast.from_memory(self._following.memory, self.varied)
+
+    def _follow_again(self) -> None:
+        """Show the forecast all that was observed before."""
+        if self.forecast:
+            self._following = self.forecast.begin(self.varied)
+            for step, values in zip(self.recorder.steps, self.recorder.values, strict=True):
+                self._following.update(step, values)
+
+
+def _functions(
+    measures: Sequence[str] | Mapping[str, Callable[..., Any]], loss: str | Loss
+) -> dict[str, Callable[..., Any]]:
+    """The measures as functions by name, the loss among them if it is named."""
+    if isinstance(measures, Mapping):
+        return dict(measures)
+    losses = ("cross_entropy", "squared_error")
+    right = f"must be one of {', '.join(losses)}, or a function of (logits, labels)"
+    require(callable(loss) or loss in losses, "loss", loss, right)
+    found: dict[str, Callable[..., Any]] = {name: measure_named(name) for name in measures if name != "loss"}
+    if "loss" not in measures:
+        return found
+    function = loss if callable(loss) else measure_named(loss)
+    return {"loss": lambda logits, labels: function(logits, labels), **found}
+
+
+def _rules(phases: PhaseRules) -> tuple[EventRule, ...]:
+    """The events that are declared unless others are, at the bounds of the phases."""
+    return (
+        Threshold(name="memorised", measure="train/accuracy", at_least=phases.memorised),
+        Threshold(name="generalised", measure="test/accuracy", at_least=phases.generalised),
+    )
+
+
+def _loaded(forecast: str | Path | Forecast | None) -> Forecast | None:
+    if not isinstance(forecast, str | Path):
+        return forecast
+    from afterfit.analysis.forecast import Forecast
+
+    try:
+        return Forecast.load(forecast)
+    except (OSError, ValueError) as error:
+        raise SpecError("forecast", str(forecast), f"cannot be used: {error}") from error
