@@ -58,8 +58,9 @@ class Status:
 
     def __str__(self) -> str:
         """A paragraph for people."""
+        failed = [f"An observation failed: {problem}" for problem in self.problems]
         if self.step is None:
-            return "Nothing was observed yet."
+            return "\n".join(["Nothing was observed yet.", *failed])
         came = [f"{name} at step {step:,}" for name, step in self.events.items() if step is not None]
         awaited = [name for name, step in self.events.items() if step is None]
         lines = [
@@ -69,7 +70,7 @@ class Status:
             f"Forecast: {self.forecast if self.forecast is not None else NO_FORECAST}.",
             f"Next: {self.advice}",
             f"{str(self.overhead)[0].upper()}{str(self.overhead)[1:]}.",
-            *(f"An observation failed: {problem}" for problem in self.problems),
+            *failed,
         ]
         return "\n".join(lines)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -145,22 +145,27 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
 
 @contextmanager
+def quiet(device: torch.device) -> Iterator[None]:
+    """No gradients, no autocast, and random numbers that go on as before."""
+    with ExitStack() as stack:
+        stack.enter_context(random_state_kept())
+        stack.enter_context(torch.no_grad())
+        for kind in sorted({"cpu", device.type}):
+            stack.enter_context(torch.autocast(kind, enabled=False))
+        yield
+
+
+@contextmanager
 def untouched(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients, autocast or a trace: modes and random numbers are as before afterwards."""
+    """Evaluation mode without a trace: modes, gradients and random numbers are as before afterwards."""
     modes = {module: module.training for module in model.modules()}
-    kinds = {"cpu", next(model.parameters()).device.type}
-    with random_state_kept(), torch.no_grad():
-        contexts = [torch.autocast(kind, enabled=False) for kind in sorted(kinds)]
-        for context in contexts:
-            context.__enter__()
+    with quiet(next(model.parameters()).device):
         model.eval()
         try:
             yield
         finally:
             for module, training in modes.items():
                 module.training = training
-            for context in reversed(contexts):
-                context.__exit__(None, None, None)
 
 
 def call(model: Any, batch: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from afterfit.parts import require
 from afterfit.views import View
 from afterfit.watch.overhead import Overhead
 from afterfit.watch.samples import Samples, samples_of
-from afterfit.watch.torch_model import IGNORED, TorchModel
+from afterfit.watch.torch_model import IGNORED, TorchModel, quiet
 
 
 class TorchSource:
@@ -60,6 +61,10 @@ class TorchSource:
                 layers = {name: gathered(output) for name, output in layers.items()}
             shown[split] = self.model.view(features, labels, layers)
         return shown
+
+    def quiet(self) -> AbstractContextManager[None]:
+        """In which measures are taken: no gradients, no autocast, random numbers as before."""
+        return quiet(self.model.device)
 
     def _seen(self, samples: Samples) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """What this rank sees; where one rank fails, all do, so that none waits for it."""

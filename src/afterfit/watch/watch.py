@@ -6,6 +6,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -159,10 +160,10 @@ class Watch:
         if step < self._step:  # the loop went back to a checkpoint of its own
             self._due = self.schedule.after(step - 1) if step else 0
             self._step, self._clock = step, time.monotonic()
-        if step < self._due:
-            return None
         if self.source is None:
             raise SpecError("model", None, "was not given: call observe(step, train=view, test=view)")
+        if step < self._due:
+            return None
         now = time.monotonic()
         self.overhead.trained(step - self._step, now - self._clock)
         seen = self._guarded(step, lambda source: source.views(self.overhead.probe), scalars)
@@ -237,7 +238,8 @@ class Watch:
     ) -> Observation | None:
         """An observation; what goes wrong in it is reported once, and is raised if strict."""
         try:
-            return self._observed(step, views(self.source), scalars)
+            with self.source.quiet() if self.source else nullcontext():
+                return self._observed(step, views(self.source), scalars)
         except Exception as error:
             if self.strict:
                 raise
