@@ -248,8 +248,8 @@ class BatchRun:
         self.sink.status(member.number, status, self.step)
 
     def _keep_parameters(self, kept: Parameters, place: int, member: Member) -> None:
-        arrays = jax.tree.map(lambda leaf: np.asarray(leaf[place]), self.state.arrays)
-        named = self.trainer.all_named(arrays)
+        arrays = jax.tree.map(lambda leaf: leaf[place], self.state.arrays)
+        named = {name: np.asarray(array) for name, array in self.trainer.all_named(arrays).items()}
         kept.save(member.number, named, {"member": member.number, "seed": member.seed, "step": self.step})
 
     def _compact(self) -> None:

@@ -29,7 +29,7 @@ def member_bytes(experiment: Experiment) -> int:
     look = partial(trainer._observe_all, inputs=trainer.inputs, labels=trainer.labels)
     programs = (
         jax.make_jaxpr(step)(experiments, seeds, rows, state, 0, 1, seen=seen),
-        jax.make_jaxpr(look)(experiments, state.params, rows, seeds=seeds, step=0, seen=seen),
+        jax.make_jaxpr(look)(experiments, state.arrays, rows, seeds=seeds, step=0, seen=seen),
     )
     return max(_bytes(program.jaxpr) for program in programs)
 

@@ -41,11 +41,15 @@ from afterfit.views import View, measure_named, observe, of_the_model
 Params = Any
 Tree = TypeVar("Tree")
 OBSERVED_TOGETHER = 512  # rows of a split that go through the network at a time
+RUNNING = "running"  # the field of a network whose arrays are carried along, not trained
 FINITE = ""  # among the measures of an observation: whether all parameters are finite numbers
 
 
 class State(NamedTuple):
-    """What training changes, of one member or stacked: parameters and the optimiser's moments, and what arms add."""
+    """What training changes, of one member or stacked: parameters, the optimiser's moments, and what may come beside.
+
+    Weight decay, norms and interventions reach the parameters only.
+    """
 
     params: Params
     optimizer: Any
@@ -53,6 +57,13 @@ class State(NamedTuple):
     """What interventions remember."""
     baseline: State | None = None
     """The paired baseline, trained beside its control; without one of its own."""
+    running: Any = None
+    """What the network carries along without training it, in the network's shape: running averages."""
+
+    @property
+    def arrays(self) -> Any:
+        """All arrays of the network: parameters, and what is carried along."""
+        return eqx.combine(self.params, self.running)
 
 
 class Rows(NamedTuple):
@@ -77,8 +88,12 @@ class Trainer:
         self.labels = jnp.asarray(table.labels)
         shapes = eqx.filter_eval_shape(partial(self._build, experiment), jax.random.key(0))
         is_shape = lambda leaf: isinstance(leaf, jax.ShapeDtypeStruct)  # noqa: E731
-        self.shapes, self.skeleton = eqx.partition(shapes, is_shape)
-        self.names = [path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(self.shapes)]
+        arrays, self.skeleton = eqx.partition(shapes, is_shape)
+        paths = jax.tree_util.tree_leaves_with_path(arrays)
+        self.is_trained = jax.tree_util.tree_map_with_path(lambda path, _: path_name(path[:1]) != RUNNING, arrays)
+        self.shapes, self.running_shapes = eqx.partition(arrays, self.is_trained)
+        self.names = [path_name(path) for path, _ in paths if path_name(path[:1]) != RUNNING]
+        self.running_names = [path_name(path) for path, _ in paths if path_name(path[:1]) == RUNNING]
         _require_trainable(self.names, jax.tree.leaves(self.shapes))
         require_fitting(experiment, table.num_classes, self._changeable_layers)
         self.of_splits, self.of_model = _sorted_measures(experiment)
@@ -92,16 +107,18 @@ class Trainer:
         splits = [e.task.split(self.table, seed) for e, seed in zip(experiments, seeds, strict=True)]
         return Rows(*(jnp.asarray(np.stack(side)) for side in zip(*splits, strict=True)))
 
-    def network(self, params: Params) -> Any:
-        """The Equinox module with these parameters."""
-        return eqx.combine(params, self.skeleton)
+    def network(self, arrays: Any) -> Any:
+        """The Equinox module with these arrays."""
+        return eqx.combine(arrays, self.skeleton)
 
     def with_parameters(self, named: Mapping[str, np.ndarray]) -> Any:
-        """The Equinox module with parameters given by name."""
-        return self.network(self._params(named))
+        """The Equinox module with parameters, and what it carries along, given by name."""
+        return self.network(self._arrays(named))
 
-    def _params(self, named: Mapping[str, np.ndarray]) -> Params:
-        return self.unnamed({name: jnp.asarray(array) for name, array in named.items()})
+    def _arrays(self, named: Mapping[str, np.ndarray]) -> Any:
+        running = [jnp.asarray(named[name]) for name in self.running_names]
+        params = self.unnamed({name: jnp.asarray(array) for name, array in named.items()})
+        return eqx.combine(params, jax.tree.unflatten(jax.tree.structure(self.running_shapes), running))
 
     def shown(
         self, member: Experiment, seed: int, parameters: Mapping[str, np.ndarray], split: str, step: int,
@@ -117,13 +134,13 @@ class Trainer:
             step: at which it had these parameters; interventions that stay act as they did then.
             events: the step of each declared event, None for one that did not happen.
         """
-        params = self._params(parameters)
+        network_arrays = self._arrays(parameters)
         seen = {
             name: jnp.int32(at if (at := events[name]) is not None and at <= step else NEVER)
             for name in awaited(member)
         }
         chosen = getattr(self.rows([member], [seed]), split)[0]
-        of_member = (member, params, jnp.uint32(seed), jnp.int32(step), seen)
+        of_member = (member, network_arrays, jnp.uint32(seed), jnp.int32(step), seen)
         arrays = jax.tree.map(np.asarray, self._shown(*of_member, chosen, self.inputs, self.labels))
         return View(**arrays, num_classes=self.table.num_classes, extra=self.table.facts)
 
@@ -132,11 +149,11 @@ class Trainer:
         """The arrays of a view, compiled."""
 
         def arrays(
-            member: Experiment, params: Params, seed: jax.Array, step: jax.Array, seen: Seen,
+            member: Experiment, of_network: Any, seed: jax.Array, step: jax.Array, seen: Seen,
             chosen: jax.Array, inputs: jax.Array, labels: jax.Array,
         ) -> dict[str, Any]:  # fmt: skip
             treatment = Treatment(member, seed, step, seen)
-            view = self.view(params, chosen, inputs=inputs, labels=labels, treatment=treatment, every_layer=True)
+            view = self.view(of_network, chosen, inputs=inputs, labels=labels, treatment=treatment, every_layer=True)
             return {name: value for name, value in vars(view).items() if name not in ("num_classes", "extra")}
 
         return jax.jit(arrays)
@@ -145,9 +162,19 @@ class Trainer:
         t = self.table
         return experiment.model.build(rng, t.inputs, t.num_classes, t.vocabulary)
 
-    def named(self, params: Params) -> Arrays:
-        """Arrays by name."""
-        return dict(zip(self.names, jax.tree.leaves(params), strict=True))
+    def named(self, arrays: Any) -> Arrays:
+        """The trained ones of a network's arrays, by name."""
+        return dict(zip(self.names, jax.tree.leaves(self._trained(arrays)[0]), strict=True))
+
+    def all_named(self, arrays: Any) -> Arrays:
+        """A network's arrays by name, with what it carries along."""
+        return self.named(arrays) | dict(
+            zip(self.running_names, jax.tree.leaves(self._trained(arrays)[1]), strict=True)
+        )
+
+    def _trained(self, arrays: Any) -> tuple[Params, Any]:
+        """A network's arrays that are trained, and those that it carries along."""
+        return eqx.partition(arrays, self.is_trained)
 
     def unnamed(self, named: Mapping[str, Any]) -> Params:
         """The reverse of `named`."""
@@ -155,7 +182,7 @@ class Trainer:
 
     def _changeable_layers(self) -> list[str]:
         """The layers whose output can be changed: those that `features` offers its second argument, if it has one."""
-        network, names = self.network(self.shapes), []
+        network, names = self.network(eqx.combine(self.shapes, self.running_shapes)), []
 
         def offered(layer: str, output: jax.Array) -> jax.Array:
             names.append(layer)
@@ -167,8 +194,9 @@ class Trainer:
         return names
 
     def _start(self, experiment: Experiment, seed: jax.Array) -> State:
-        params = eqx.filter(self._build(experiment, key(seed, Stream.INITIAL_PARAMETERS)), eqx.is_array)
-        plain = State(params, experiment.optimizer.direction().init(params))
+        network = self._build(experiment, key(seed, Stream.INITIAL_PARAMETERS))
+        params, running = self._trained(eqx.filter(network, eqx.is_array))
+        plain = State(params, experiment.optimizer.direction().init(params), running=running)
         memory = memories(experiment, self.named(params))
         return plain._replace(memory=memory, baseline=plain if experiment.matched in FOLLOWING else None)
 
@@ -193,7 +221,7 @@ class Trainer:
         inputs: jax.Array, labels: jax.Array,
     ) -> State:  # fmt: skip
         treatment = Treatment(experiment, seed, step, seen)
-        gradients = self._gradients(treatment, state.params, chosen, inputs, labels)
+        gradients, running = self._gradients(treatment, state, chosen, inputs, labels)
         gradients, memory = treatment.gradients(self.named(gradients), self.named(state.params), state.memory)
         optimizer = treatment.optimizer()
         direction, moments = optimizer.direction().update(self.unnamed(gradients), state.optimizer, state.params)
@@ -201,54 +229,57 @@ class Trainer:
         params = optax.apply_updates(state.params, jax.tree.map(lambda d: -rate * d, direction))
         after = self.unnamed(treatment.parameters(self.named(params)))
         if state.baseline is None:
-            return State(after, moments, memory)
+            return State(after, moments, memory, running=running)
         plain = untreated(experiment)
         baseline = self._step(plain, seed, state.baseline, chosen, step, {}, inputs=inputs, labels=labels)
         courses = map(self.named, (state.params, after, state.baseline.params, baseline.params))
-        return State(self.unnamed(FOLLOWING[experiment.matched](*courses)), moments, memory, baseline)
+        return State(self.unnamed(FOLLOWING[experiment.matched](*courses)), moments, memory, baseline, running)
 
     def _gradients(
-        self, treatment: Treatment, params: Params, chosen: jax.Array, inputs: jax.Array, labels: jax.Array
-    ) -> Params:
-        """Of the minibatch's loss and of all penalties."""
+        self, treatment: Treatment, state: State, chosen: jax.Array, inputs: jax.Array, labels: jax.Array
+    ) -> tuple[Params, Any]:
+        """Of the minibatch's loss and of all penalties; and what the network carries along after this minibatch."""
         taught = treatment.labels(labels[chosen], chosen)
 
-        def shown(params: Params) -> View:
-            network = self.network(params)
-            features = treated_features(treatment, network, self._examples(inputs, chosen))
-            return self._viewed(params, features, logits_of(network, features), taught)
+        def shown(params: Params) -> tuple[View, Any]:
+            network = self.network(eqx.combine(params, state.running))
+            features, network = treated_features(treatment, network, self._examples(inputs, chosen), training=True)
+            carried = self._trained(eqx.filter(network, eqx.is_array))[1]
+            return self._viewed(params, features, logits_of(network, features), taught), carried
 
-        def loss(params: Params) -> jax.Array:
-            view = shown(params)
-            return treatment.experiment.loss.total(view.logits, view.labels)
+        def loss(params: Params) -> tuple[jax.Array, Any]:
+            view, carried = shown(params)
+            return treatment.experiment.loss.total(view.logits, view.labels), carried
 
-        def both(params: Params) -> jax.Array:
-            view = shown(params)
-            return treatment.experiment.loss.total(view.logits, view.labels) + treatment.penalty(view)
+        def both(params: Params) -> tuple[jax.Array, Any]:
+            view, carried = shown(params)
+            return treatment.experiment.loss.total(view.logits, view.labels) + treatment.penalty(view), carried
 
         if not (treatment.random and treatment.having("penalty")):
-            return jax.grad(both)(params)
-        of_penalty = treatment.random_gradient(self.named(jax.grad(lambda p: treatment.penalty(shown(p)))(params)))
-        return jax.tree.map(jnp.add, jax.grad(loss)(params), self.unnamed(of_penalty))
+            return jax.grad(both, has_aux=True)(state.params)
+        of_loss, carried = jax.grad(loss, has_aux=True)(state.params)
+        of_penalty = jax.grad(lambda params: treatment.penalty(shown(params)[0]))(state.params)
+        instead = treatment.random_gradient(self.named(of_penalty))
+        return jax.tree.map(jnp.add, of_loss, self.unnamed(instead)), carried
 
-    def _viewed(self, params: Params, features: jax.Array, logits: jax.Array, labels: jax.Array) -> View:
+    def _viewed(self, arrays: Any, features: jax.Array, logits: jax.Array, labels: jax.Array) -> View:
         """A minibatch as penalties see it."""
-        head = self.network(params).head
+        head = self.network(arrays).head
         return View(
             inputs=None, labels=labels, features=features, logits=logits, head_weight=head.weight, head_bias=head.bias,
-            num_classes=self.table.num_classes, parameters=self.named(params), extra=self.table.facts,
+            num_classes=self.table.num_classes, parameters=self.named(arrays), extra=self.table.facts,
         )  # fmt: skip
 
     def _observe_all(
-        self, experiments: Experiment, params: Params, rows: Rows, inputs: jax.Array, labels: jax.Array,
+        self, experiments: Experiment, arrays: Any, rows: Rows, inputs: jax.Array, labels: jax.Array,
         seeds: jax.Array, step: jax.Array, seen: Seen = NOTHING_SEEN,
     ) -> dict[str, jax.Array]:  # fmt: skip
         one = jax.vmap(partial(self._observe, inputs=inputs, labels=labels), in_axes=(0, 0, 0, 0, None, 0))
         finite = jax.vmap(lambda p: jnp.all(jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(p)])))
-        return one(experiments, params, rows, seeds, step, dict(seen)) | {FINITE: finite(params)}
+        return one(experiments, arrays, rows, seeds, step, dict(seen)) | {FINITE: finite(arrays)}
 
     def _observe(
-        self, experiment: Experiment, params: Params, rows: Rows, seed: jax.Array, step: jax.Array, seen: Seen, *,
+        self, experiment: Experiment, arrays: Any, rows: Rows, seed: jax.Array, step: jax.Array, seen: Seen, *,
         inputs: jax.Array, labels: jax.Array,
     ) -> dict[str, jax.Array]:  # fmt: skip
         loss = {"loss": lambda logits, labels: experiment.loss.per_sample(logits, labels).mean()}
@@ -257,7 +288,7 @@ class Trainer:
         treatment = Treatment(experiment, seed, step, seen)
         observed: dict[str, jax.Array] = {}
         for split, chosen in rows._asdict().items():
-            whole = self.view(params, chosen, inputs=inputs, labels=labels, treatment=treatment)
+            whole = self.view(arrays, chosen, inputs=inputs, labels=labels, treatment=treatment)
             probe = whole.first(experiment.probe or len(chosen))
             if split == "train":
                 observed |= observe(probe, {name: one_number(name) for name in self.of_model})
@@ -266,23 +297,23 @@ class Trainer:
         return observed
 
     def view(
-        self, params: Params, chosen: jax.Array, *, inputs: jax.Array, labels: jax.Array,
+        self, arrays: Any, chosen: jax.Array, *, inputs: jax.Array, labels: jax.Array,
         treatment: Treatment | None = None, every_layer: bool = False,
     ) -> View:  # fmt: skip
-        """What some rows of the table show of a network with these parameters, under those interventions that stay.
+        """What some rows of the table show of a network with these arrays, under those interventions that stay.
 
         Its layers are in it where a measure reads one, or if asked for.
         """
-        network = self.network(params)
+        network = self.network(arrays)
         wanted = (every_layer and hasattr(network, "layers")) or any("@" in name for name in self.of_splits)
 
         def represent(rows: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
             examples = self._examples(inputs, rows)
-            features = treated_features(treatment, network, examples, observing=True)
+            features, _ = treated_features(treatment, network, examples, training=False)
             return features, treated_layers(treatment, network, examples) if wanted else {}
 
         features, layers = in_blocks(represent, chosen)
-        shown = self._viewed(params, features, logits_of(network, features), labels[chosen])
+        shown = self._viewed(arrays, features, logits_of(network, features), labels[chosen])
         return replace(shown, inputs=self._examples(inputs, chosen), layers=layers)
 
     def _examples(self, inputs: jax.Array, rows: jax.Array) -> jax.Array:
@@ -291,16 +322,30 @@ class Trainer:
 
 
 def treated_features(
-    treatment: Treatment | None, network: Any, examples: jax.Array, *, observing: bool = False
-) -> jax.Array:
-    """What the head reads, with changes of it and of layers before it."""
-    changes = treatment.changes_of_features(observing=observing) if treatment else []
+    treatment: Treatment | None, network: Any, examples: jax.Array, *, training: bool
+) -> tuple[jax.Array, Any]:
+    """What the head reads, with changes of it and of layers before it; and the network after it saw these examples."""
+    changes = treatment.changes_of_features(observing=not training) if treatment else []
     if not treatment or not changes:
-        return network.features(examples)
-    if changes == [HEAD_INPUT]:
-        return treatment.features(HEAD_INPUT, network.features(examples), observing=observing)
-    changed = network.features(examples, partial(treatment.features, observing=observing))
-    return treatment.features(HEAD_INPUT, changed, observing=observing)
+        return seen_by(network, examples, training=training)
+    change = partial(treatment.features, observing=not training)
+    inside = () if changes == [HEAD_INPUT] else (change,)
+    features, network = seen_by(network, examples, *inside, training=training)
+    return change(HEAD_INPUT, features), network
+
+
+def seen_by(network: Any, *arguments: Any, training: bool) -> tuple[jax.Array, Any]:
+    """The features of examples, and the network after that: in training, with what it carries along brought up to date.
+
+    Args:
+        network: the Equinox module.
+        arguments: examples, and a change of layers if there is one.
+        training: whether this is a step, or an observation.
+    """
+    if not (training and hasattr(network, RUNNING)):
+        return network.features(*arguments), network
+    features, running = network.training_features(*arguments)
+    return features, eqx.tree_at(lambda n: getattr(n, RUNNING), network, running)
 
 
 def treated_layers(treatment: Treatment | None, network: Any, examples: jax.Array) -> dict[str, jax.Array]:
