@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from afterfit.analysis.phases import PhaseRules
 from afterfit.parts import SpecError, require
 from afterfit.spec import EventRule, Every, Threshold
+from afterfit.spec.written import to_dict
 from afterfit.views import View, measure_named, observe, of_the_model
 from afterfit.watch.about import about_run
+from afterfit.watch.following import Following
 from afterfit.watch.overhead import Overhead
 from afterfit.watch.recorder import Recorder
 from afterfit.watch.status import Status, status_of
@@ -81,7 +83,7 @@ class Watch:
         forward: calls the model on a batch, `forward(model, batch)`, where it takes more than one input.
         labels: takes the labels out of a batch, as integers; −100 for places that are not to count.
         events: rules, declared now; by default "memorised" and "generalised" at an accuracy of .99.
-        phases: the bounds of the phases.
+        phases: the bounds of the phases; by default those of the events "memorised" and "generalised".
         forecast: a locked forecast (a file's path, or as loaded), whose prediction is shown.
         trackers: told of every observation, see `afterfit.watch.trackers`.
         strict: raise what goes wrong in an observation; by default it is reported once and the training goes on.
@@ -124,7 +126,7 @@ class Watch:
             budget is None or 0 < budget < 1, "budget", budget, "must lie between 0 and 1, such as 0.03, or be none"
         )
         self.schedule: Schedule = Every(steps=every) if isinstance(every, int) else every
-        self.phases = phases or PhaseRules()
+        self.phases = phases or PhaseRules.declared(map(to_dict, events or ()))
         self.strict, self.trackers = strict, tuple(trackers)
         self.varied = dict(varied or {})
         self.functions = _functions(measures, loss)
@@ -137,10 +139,10 @@ class Watch:
             right = "belongs to a model; without one, give views to observe"
             require(train is None and test is None, "train", type(train).__name__, right)
         self.overhead = Overhead(budget, self.source.largest if self.source else probe)
-        self.forecast = _loaded(forecast)
-        self._following = self.forecast.begin(self.varied) if self.forecast else None
-        self._problems: set[str] = set()
         rules = _rules(self.phases) if events is None else events
+        self.forecast = _loaded(forecast)
+        self._following = Following(self.forecast, self.varied, [rule.name for rule in rules])
+        self._problems: set[str] = set()
         self._writes = self.source is None or self.source.rank == 0
         about = about_run(name, type(model).__name__ if model is not None else "views", self.source, measures, probe)
         folder = Path(out) if out is not None and self._writes else None
@@ -189,7 +191,9 @@ class Watch:
 
     def status(self) -> Status:
         """Phase, trends, forecast and what to do next, by declared rules, each with its numbers."""
-        return status_of(self.recorder, self.phases, self._predicted(), self.overhead, sorted(self._problems))
+        came = self.recorder.event(self.forecast.event) if self.forecast else None
+        predicted = self._following.answer(came)
+        return status_of(self.recorder, self.phases, predicted, self.overhead, sorted(self._problems))
 
     def state_dict(self) -> dict[str, Any]:
         """What to keep with your own checkpoint: plain values."""
@@ -262,8 +266,7 @@ class Watch:
         values |= {name: float(value) for name, value in scalars.items()}
         self._report_nan(step, values)
         events = self.recorder.add(step, values)
-        if self._following:
-            self._following.update(step, values)
+        self._following.update(step, values)
         for tracker in self.trackers:
             tracker.log(values, step)
         return Observation(step, values, events)
@@ -275,18 +278,11 @@ class Watch:
             text = f"afterfit: at step {step} these are not numbers, and are kept as that: {', '.join(lost)}"
             warnings.warn(text, stacklevel=5)
 
-    def _predicted(self) -> Any:
-        """The forecast's last prediction, or None."""
-        if not (self._following and self.forecast and self.recorder.steps):
-            return None
-        return self.forecast.from_memory(self._following.memory, self.varied)
-
     def _follow_again(self) -> None:
         """Show the forecast all that was observed before."""
-        if self.forecast:
-            self._following = self.forecast.begin(self.varied)
-            for step, values in zip(self.recorder.steps, self.recorder.values, strict=True):
-                self._following.update(step, values)
+        self._following.begin()
+        for step, values in zip(self.recorder.steps, self.recorder.values, strict=True):
+            self._following.update(step, values)
 
 
 def _functions(
