@@ -3,12 +3,14 @@
 import json
 import re
 from dataclasses import replace
+from io import StringIO
 
 import pandas as pd
 import pytest
 
 import afterfit as af
 from afterfit.analysis import share
+from afterfit.lab.progress import PlainLines
 from afterfit.models import MLP
 from afterfit.parts import SpecError
 from afterfit.spec import AdamW, CrossEntropy, Every, Experiment, Minibatch
@@ -141,6 +143,12 @@ def test_a_second_call_computes_nothing_anew_and_gives_the_same(folder, monkeypa
     assert not any("looking" in text or "computing" in text or text == "rows" for text in told)
     assert done.verdicts["T2"] == "reproduced"
     assert (folder / "record" / "figures" / "accuracy.svg").read_bytes() == before
+
+
+def test_plain_lines_say_which_sweep_comes_before_it_is_trained(tmp_path):
+    told = StringIO()
+    af.reproduce("tiny", scale="smoke", claims=["T1"], out=tmp_path / "told", workers=0, progress=PlainLines(told))
+    assert told.getvalue().startswith("plain: three seeds\n")
 
 
 def test_claims_that_are_asked_for_run_only_what_they_need(tmp_path):

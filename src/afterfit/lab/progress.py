@@ -76,6 +76,7 @@ class PlainLines(Silent):
 
     def __init__(self, stream: IO[str] | None = None, forecast: Forecast | None = None):
         self.stream, self.forecast = stream or sys.stdout, forecast
+        self.tally = Tally([], [])  # a study says what it is about to train before there are members
         self.told = 0.0
 
     @contextmanager
