@@ -37,8 +37,10 @@ $(VENV)/.installed: requirements/run.txt pyproject.toml
 	$(PIP) --no-deps --editable .
 	touch $@
 
-# PyTorch stands outside the hashed lock: its CPU build has another hash than the public wheel. It is for tests only.
-$(VENV)/.installed-dev: $(VENV)/.installed requirements/dev.txt requirements/torch.txt
+# PyTorch stands outside the hashed lock: its CPU build has another hash than the public wheel. It is for tests only,
+# and so are the frameworks of frameworks.txt, which would pull it in.
+$(VENV)/.installed-dev: $(VENV)/.installed requirements/dev.txt requirements/frameworks.txt requirements/torch.txt
 	$(PIP) --require-hashes -r requirements/dev.txt
+	$(PIP) --require-hashes --no-deps -r requirements/frameworks.txt
 	$(PIP) -r requirements/torch.txt
 	touch $@
