@@ -33,6 +33,7 @@ from afterfit.engine.treatment import (
     untreated,
 )
 from afterfit.interventions import NEVER
+from afterfit.models.model import RUNNING
 from afterfit.parts import SpecError, require
 from afterfit.spec import Experiment
 from afterfit.tasks import Table
@@ -41,7 +42,6 @@ from afterfit.views import View, measure_named, observe, of_the_model
 Params = Any
 Tree = TypeVar("Tree")
 OBSERVED_TOGETHER = 512  # rows of a split that go through the network at a time
-RUNNING = "running"  # the field of a network whose arrays are carried along, not trained
 FINITE = ""  # among the measures of an observation: whether all parameters are finite numbers
 
 

@@ -155,11 +155,18 @@ class Runs:
         return sorted(kept | ({self._record(member).step} if ended else set()))
 
     def parameters(self, member: int, step: int | None = None) -> dict[str, np.ndarray]:
-        """A member's parameters by name, at its end or at one of its `snapshots`.
+        """A member's parameters by name, at its end or at one of its `snapshots`; without running averages.
 
         Raises:
             SpecError: there is no such member, it has not ended yet, or nothing was kept at that step.
         """
+        from afterfit.models.model import RUNNING
+
+        arrays = self._arrays(member, step)
+        return {name: array for name, array in arrays.items() if not name.startswith(f"{RUNNING}.")}
+
+    def _arrays(self, member: int, step: int | None) -> dict[str, np.ndarray]:
+        """All that was kept of a member's network: its parameters, and the running averages that it carries along."""
         from afterfit.engine import checkpoints
 
         path = checkpoints.Parameters(self.folder).path(member)
@@ -176,7 +183,7 @@ class Runs:
 
         The member's experiment is read from the folder; parts that are not afterfit's own are imported by name.
         """
-        parameters = self.parameters(member, step)
+        parameters = self._arrays(member, step)
         return self._trainer(from_dict(self._record(member).experiment)).with_parameters(parameters)
 
     def view(self, member: int, split: str = "train", step: int | None = None) -> View:
@@ -196,7 +203,7 @@ class Runs:
         at = record.step if step is None else step
         events = self.events().astype(object).loc[member]
         seen = {name: events[name] if events[name] is not NA else None for name in self.rules}
-        experiment, parameters = from_dict(record.experiment), self.parameters(member, step)
+        experiment, parameters = from_dict(record.experiment), self._arrays(member, step)
         return self._trainer(experiment).shown(experiment, record.seed, parameters, split, at, seen)
 
     def _record(self, member: int) -> store.MemberRecord:

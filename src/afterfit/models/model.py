@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     import jax
     import numpy as np
 
+RUNNING = "running"  # the field of a network whose arrays are carried along, not trained
+
 
 class Head(Protocol):
     """The last linear layer: logits are features Wᵀ + b."""
