@@ -1,7 +1,7 @@
 """`python -m benchmarks.images`: what a step of the networks for images costs, beside PyTorch and XLA's convolution.
 
-One core, presets of Sakamoto & Sato with random images (minibatch 100), interleaved rounds of processor time. A ratio is
-the median over rounds of a version's time over PyTorch's in the same round. `--markdown FILE` writes the table.
+One core, presets of Sakamoto & Sato with random images (minibatch 100), interleaved rounds of processor time. A ratio
+is the median over rounds of a version's time over PyTorch's in the same round. `--markdown FILE` writes the table.
 """
 
 from __future__ import annotations
