@@ -12,6 +12,7 @@ import numpy as np
 
 from afterfit.parts import SpecError, require
 
+IGNORED = -100  # the label of places that are not to count, as in PyTorch's cross-entropy
 LABEL_KEYS = ("labels", "label", "y", "target", "targets")
 
 
@@ -29,18 +30,18 @@ class Samples:
 
     @property
     def count(self) -> int:
-        """Examples."""
-        return sum(len(each) for each in self.labels)
+        """Places that count: examples, or tokens where every token has a label."""
+        return sum(int((each != IGNORED).sum()) for each in self.labels)
 
     def first(self, count: int) -> Samples:
-        """The first batches that hold at least so many examples."""
-        batches, labels, seen = [], [], 0
+        """The first batches that hold so many places, and the labels of no more."""
+        batches, labels, left = [], [], count
         for batch, label in zip(self.batches, self.labels, strict=True):
-            if seen >= count:
+            if left <= 0:
                 break
             batches.append(batch)
-            labels.append(label)
-            seen += len(label)
+            labels.append(_at_most(left, label))
+            left -= int((label != IGNORED).sum())
         return Samples(batches, labels)
 
 
@@ -62,13 +63,15 @@ def random_state_kept() -> Iterator[None]:
 def samples_of(
     name: str, data: Any, count: int, *, seed: int, labels: Callable[[Any], Any] | None, share: tuple[int, int]
 ) -> Samples:
-    """At most `count` examples of what the user gave, the same ones whenever it is asked with the same seed.
+    """At most `count` places of what the user gave, the same ones whenever it is asked with the same seed.
+
+    A place is an example; or a token where every token has a label, so that a few texts hold them all.
 
     Args:
         name: "train" or "test", for messages.
         data: a pair of tensors (inputs, labels); a DataLoader, of whose dataset a random part is taken; a dataset with
             a length; or anything that gives batches each time it is walked.
-        count: examples.
+        count: places, of all ranks together.
         seed: of the random part.
         labels: takes the labels out of a batch; by default the last entry of a tuple, or "labels" of a mapping.
         share: (rank, ranks): which part of the examples this process is to look at.
@@ -84,7 +87,8 @@ def samples_of(
     rank, ranks = share
     with random_state_kept():
         if _is_pair(data):
-            batches = _of_dataset(list(zip(*data, strict=True)), count, seed, None, 256, share)
+            pairs = torch.utils.data.TensorDataset(*map(torch.as_tensor, data))
+            batches = _of_dataset(pairs, count, seed, None, 256, share)
         elif isinstance(data, torch.utils.data.DataLoader) and hasattr(data.dataset, "__getitem__"):
             size = data.batch_size or 256
             batches = _of_dataset(data.dataset, count, seed, data.collate_fn, size, share)
@@ -96,8 +100,9 @@ def samples_of(
             right = "must be a DataLoader, a dataset, a pair of tensors (inputs, labels), or batches to be walked"
             raise SpecError(name, type(data).__name__, right)
         found = [_labels_of(name, batch, labels) for batch in batches]
-    require(bool(batches) or ranks > 1, name, type(data).__name__, "has no examples")
-    return Samples(batches, found)
+    right = "has no examples" if ranks == 1 else f"has no examples for rank {rank} of {ranks}: give more"
+    require(bool(batches), name, type(data).__name__, right)
+    return Samples(batches, found).first(-(-count // ranks))
 
 
 def _is_pair(data: Any) -> bool:
@@ -124,15 +129,13 @@ def _of_batches(batches: Iterable[Any], count: int, labels: Callable[[Any], Any]
     seen = 0
     for batch in batches:
         yield batch
-        seen += len(_labels_of("train", batch, labels))
+        seen += int((_labels_of("train", batch, labels) != IGNORED).sum())
         if seen >= count:
             return
 
 
 def _labels_of(name: str, batch: Any, labels: Callable[[Any], Any] | None) -> Any:
     """The labels of a batch as a tensor of integers."""
-    import torch
-
     if labels is not None:
         found = labels(batch)
     elif isinstance(batch, Mapping):
@@ -147,6 +150,42 @@ def _labels_of(name: str, batch: Any, labels: Callable[[Any], Any] | None) -> An
     else:
         right = "gives batches in which no labels are found: give (inputs, labels), or labels=function"
         raise SpecError(name, type(batch).__name__, right)
+    return _as_classes(name, found)
+
+
+def next_token_labels(batch: Mapping[str, Any]) -> Any:
+    """Labels of a causal language model: at each place the token that comes next; −100 at the end and before padding.
+
+    For `Watch(labels=next_token_labels)`. The tokens are the batch's "labels", where −100 stays as it is, or else its
+    "input_ids"; places are padding where "attention_mask" is 0.
+
+    >>> import torch
+    >>> next_token_labels({"input_ids": torch.tensor([[5, 6, 7]]), "attention_mask": torch.tensor([[1, 1, 0]])})
+    tensor([[   6, -100, -100]])
+    """
+    import torch
+
+    tokens = torch.as_tensor(batch["labels"] if batch.get("labels") is not None else batch["input_ids"])
+    if batch.get("attention_mask") is not None:
+        tokens = torch.where(torch.as_tensor(batch["attention_mask"]).bool(), tokens, IGNORED)
+    return torch.cat([tokens[:, 1:], torch.full_like(tokens[:, :1], IGNORED)], dim=1)
+
+
+def _at_most(count: int, labels: Any) -> Any:
+    """The labels with all places but the first so many that count set to −100."""
+    import torch
+
+    counted = labels != IGNORED
+    if int(counted.sum()) <= count:
+        return labels
+    order = counted.reshape(-1).cumsum(0).reshape(labels.shape)
+    return torch.where(order <= count, labels, IGNORED)
+
+
+def _as_classes(name: str, found: Any) -> Any:
+    """Labels as a tensor of integers."""
+    import torch
+
     found = torch.as_tensor(found)
     right = "labels must be classes as integers: give labels=function that makes them so"
     require(not (found.is_floating_point() or found.is_complex()), name, str(found.dtype), right)

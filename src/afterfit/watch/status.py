@@ -39,7 +39,7 @@ class Status:
         forecast: the prediction at the last observation, or None.
         advice: what to do next.
         overhead: what watching cost.
-        problems: observations that failed, each reason once.
+        problems: what went wrong in observing and tracking, each once.
         no_forecast: why there is no prediction; empty if there is one.
     """
 
@@ -55,15 +55,15 @@ class Status:
 
     def __str__(self) -> str:
         """The phase, the events, the trends of the main measures, the forecast, what to do next, and the cost."""
-        failed = [f"An observation failed: {problem}." for problem in self.problems]
+        failed = [f"{_capital(problem)}." for problem in self.problems]
         if self.step is None:
             return "\n".join(["Nothing was observed yet.", *failed])
-        told = "none" if self.forecast is None else f"{self.forecast}"
+        forecast = f"No forecast: {self.no_forecast}" if self.forecast is None else f"Forecast: {self.forecast}"
         lines = [
             f"Step {self.step:,}, {self.phase}.",
             _events_line(self.events),
             *trend_sentences({MAIN[name]: self.trends[name] for name in MAIN if name in self.trends}),
-            f"Forecast: {told}{f' ({self.no_forecast})' if self.forecast is None else ''}.",
+            f"{forecast}.",
             f"Next: {self.advice}",
             f"{_capital(str(self.overhead))}.",
             *failed,

@@ -11,9 +11,8 @@ from torch import Tensor, nn
 
 from afterfit.parts import SpecError, nearest, require
 from afterfit.views import View
-from afterfit.watch.samples import Samples, random_state_kept
+from afterfit.watch.samples import IGNORED, Samples, random_state_kept
 
-IGNORED = -100  # the label of places that are not to count, as in PyTorch's cross-entropy
 Forward = Callable[[Any, Any], Any]
 
 

@@ -13,8 +13,8 @@ from torch import Tensor, distributed, nn
 from afterfit.parts import require
 from afterfit.views import View
 from afterfit.watch.overhead import Overhead
-from afterfit.watch.samples import Samples, samples_of
-from afterfit.watch.torch_model import IGNORED, TorchModel, quiet
+from afterfit.watch.samples import IGNORED, Samples, samples_of
+from afterfit.watch.torch_model import TorchModel, quiet
 
 
 class TorchSource:

@@ -22,6 +22,7 @@ from afterfit.watch.recorder import Recorder
 from afterfit.watch.status import Status, status_of
 
 if TYPE_CHECKING:
+    from afterfit.analysis.diagnosis import Diagnosis
     from afterfit.analysis.forecast import Forecast
     from afterfit.watch.trackers import Tracker
 
@@ -129,7 +130,7 @@ class Watch:
         self.phases = phases or PhaseRules.declared(map(to_dict, events or ()))
         self.strict, self.trackers = strict, tuple(trackers)
         self.varied = dict(varied or {})
-        self.functions = _functions(measures, loss)
+        self.loss, self.functions = loss, _functions(measures, loss)
         self.source = None
         if model is not None:
             from afterfit.watch.torch_source import TorchSource
@@ -142,15 +143,12 @@ class Watch:
         rules = _rules(self.phases) if events is None else events
         self.forecast = _loaded(forecast)
         self._following = Following(self.forecast, self.varied, [rule.name for rule in rules])
-        self._problems: set[str] = set()
+        self._problems: dict[str, str] = {}
         self._writes = self.source is None or self.source.rank == 0
         about = about_run(name, type(model).__name__ if model is not None else "views", self.source, measures, probe)
         folder = Path(out) if out is not None and self._writes else None
         self.recorder = Recorder(folder, rules, about, seed, self.varied)
-        self._follow_again()
-        last = self.recorder.steps[-1] if self.recorder.steps else None
-        self._due = 0 if last is None else self.schedule.after(last)
-        self._step, self._clock = last or 0, time.monotonic()
+        self.resume(self.recorder.steps[-1] if self.recorder.steps else 0)
 
     def __call__(self, step: int, **scalars: float) -> Observation | None:
         """Observe if an observation is due at this step; what was seen, or None.
@@ -193,7 +191,21 @@ class Watch:
         """Phase, trends, forecast and what to do next, by declared rules, each with its numbers."""
         came = self.recorder.event(self.forecast.event) if self.forecast else None
         predicted = self._following.answer(came)
-        return status_of(self.recorder, self.phases, predicted, self.overhead, sorted(self._problems))
+        return status_of(self.recorder, self.phases, predicted, self.overhead, [*self._problems.values()])
+
+    def doctor(self, optimizer: Any = None, planned_steps: float | None = None) -> Diagnosis:
+        """Look this loop over for what is known to stand in the way of delayed generalisation; print it to read it.
+
+        Args:
+            optimizer: as it is used; without it nothing is said of weight decay.
+            planned_steps: of the whole training, against which the clock of weight decay is held.
+
+        Raises:
+            SpecError: no PyTorch optimiser, or planned steps not above 0.
+        """
+        from afterfit.watch.doctor import doctor
+
+        return doctor(self, optimizer, planned_steps)
 
     def state_dict(self) -> dict[str, Any]:
         """What to keep with your own checkpoint: plain values."""
@@ -205,17 +217,22 @@ class Watch:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a checkpoint of your own: observations later than it are dropped, since they will come again."""
-        step = state["step"]
-        self.recorder.forget_after(-1 if step is None else step)
-        self._follow_again()
-        self._due, self._step, self._clock = state["due"], step or 0, time.monotonic()
+        self.resume(-1 if state["step"] is None else state["step"])
+        self._due = state["due"]
         self.overhead.probe = min(self.overhead.probe, state["probe"])
+
+    def resume(self, step: int) -> None:
+        """Go on after this step of your loop, where no state was kept: later observations are dropped."""
+        self.recorder.forget_after(step)
+        self._follow_again()
+        last = self.recorder.steps[-1] if self.recorder.steps else None
+        self._due = 0 if last is None else self.schedule.after(last)
+        self._step, self._clock = max(step, 0), time.monotonic()
 
     def close(self, status: str = "finished") -> None:
         """Say that the training has ended, as finished, stopped or diverged, and let the folder go."""
         self.recorder.end(status)
-        for tracker in self.trackers:
-            tracker.close()
+        self._tell(lambda tracker: tracker.close())
 
     def __enter__(self) -> Watch:
         """The watch itself."""
@@ -247,10 +264,8 @@ class Watch:
         except Exception as error:
             if self.strict:
                 raise
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            if reason not in self._problems:
-                self._problems.add(reason)
-                warnings.warn(f"afterfit: the observation at step {step} failed ({reason})", stacklevel=3)
+            reason = _reason(error)
+            self._report(reason, f"the observation at step {step} failed ({reason})")
             return None
 
     def _observed(self, step: int, views: Mapping[str, View], scalars: Mapping[str, float]) -> Observation | None:
@@ -267,22 +282,44 @@ class Watch:
         self._report_nan(step, values)
         events = self.recorder.add(step, values)
         self._following.update(step, values)
-        for tracker in self.trackers:
-            tracker.log(values, step)
+        self._tell(lambda tracker: tracker.log(values, step))
         return Observation(step, values, events)
 
     def _report_nan(self, step: int, values: Mapping[str, float]) -> None:
         lost = sorted(name for name, value in values.items() if math.isnan(value))
-        if lost and "not a number" not in self._problems:
-            self._problems.add("not a number")
-            text = f"afterfit: at step {step} these are not numbers, and are kept as that: {', '.join(lost)}"
-            warnings.warn(text, stacklevel=5)
+        if lost:
+            text = f"at step {step} these are not numbers, and are kept as that: {', '.join(lost)}"
+            self._report("not a number", text)
+
+    def _tell(self, what: Callable[[Tracker], None]) -> None:
+        """Tell the trackers; one that fails is reported once, and ends neither the observation nor the training."""
+        if not self._writes:
+            return
+        for tracker in self.trackers:
+            try:
+                what(tracker)
+            except Exception as error:
+                if self.strict:
+                    raise
+                name = type(tracker).__name__
+                self._report(f"tracker {id(tracker)}", f"the tracker {name} could not be told ({_reason(error)})")
+
+    def _report(self, key: str, text: str) -> None:
+        """Warn of a problem, once."""
+        if key not in self._problems:
+            self._problems[key] = text
+            warnings.warn(f"afterfit: {text}", stacklevel=5)
 
     def _follow_again(self) -> None:
         """Show the forecast all that was observed before."""
         self._following.begin()
         for step, values in zip(self.recorder.steps, self.recorder.values, strict=True):
             self._following.update(step, values)
+
+
+def _reason(error: Exception) -> str:
+    """An exception in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _functions(
