@@ -1,0 +1,213 @@
+"""B3 and B8: whether networks pushed away from flatness generalise later, and recover when the push ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from afterfit.analysis import log_rank, restricted_mean_difference
+from afterfit.studies.han_2025.collapse import MARGIN
+from afterfit.studies.han_2025.readings import (
+    ACCURACY,
+    CLUSTERING,
+    FLATNESS,
+    LEAST_PAIRS,
+    STRENGTH,
+    Arm,
+    arm,
+    difference,
+    doublings,
+    ends,
+    last_values,
+    longer,
+    mean_of,
+    strengths,
+    times,
+)
+from afterfit.studies.rules import Ruling, alike, all_of, direction
+from afterfit.studies.study import Finding, Measured
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from afterfit.analysis.results import Comparison
+    from afterfit.analysis.times import Times
+    from afterfit.studies.evidence import Evidence
+
+AWAY = 1.0  # log₂ of flatness over the control's, for a penalty that did what it was meant to do
+UNPLUGGED = "mnist-unplug"
+
+
+def away(evidence: Evidence, strength: float) -> Ruling:
+    """Whether the penalty kept κ up: twice the control's, at the last step at which both were observed."""
+    found = _kappa(evidence, "flatness-kept", strength)
+    return direction(f"log₂ of flatness at {strength:g} over flatness without", found, above=AWAY)
+
+
+def _kappa(evidence: Evidence, sweep: str, strength: float) -> Comparison | None:
+    treated, control = _arms(evidence, sweep, strength)
+    return doublings(*ends(treated, control, FLATNESS[evidence.choices["flatness"]]))
+
+
+def _arms(evidence: Evidence, sweep: str, strength: float) -> tuple[tuple[xr.Dataset, Arm], tuple[xr.Dataset, Arm]]:
+    """An arm and its control: the same cap, no penalty at any time. Nothing else changes at this unplug."""
+    observations, plain = evidence.observations(sweep), evidence.observations("flatness")
+    return (observations, arm(observations, {STRENGTH: strength})), (plain, arm(plain, {STRENGTH: 0.0}))
+
+
+def gentlest(evidence: Evidence) -> float | None:
+    """The weakest penalty that kept κ up, whatever came of it."""
+    doses = sorted((dose for dose in strengths(evidence.observations("flatness-kept")) if dose < 0), key=abs)
+    return next((dose for dose in doses if away(evidence, dose).verdict == "reproduced"), None)
+
+
+def both_times(evidence: Evidence, sweep: str, strength: float) -> tuple[Times, Times, int] | None:
+    """Times to generalise of an arm and its control, of the seeds that both have, and the common budget."""
+    (_, treated), (_, control) = _arms(evidence, sweep, strength)
+    common = [seed for seed in treated if seed in control]
+    if len(common) < LEAST_PAIRS:
+        return None
+    budget = min(evidence.runs[name].experiment.steps for name in (sweep, "flatness"))
+    pick = [{seed: members[seed] for seed in common} for members in (treated, control)]
+    tables = [evidence.events(name) for name in (sweep, "flatness")]
+    a, b = (times(table, members, "generalised", budget) for table, members in zip(tables, pick, strict=True))
+    return a, b, budget
+
+
+def delayed(evidence: Evidence) -> Ruling:
+    """The part of B3 on modular addition: later while the penalty stays, as good as the control once it is gone."""
+    dose = gentlest(evidence)
+    if dose is None:
+        return Ruling("inconclusive", "modular addition: no penalty that was run kept flatness twice as large")
+    found = both_times(evidence, "flatness-kept", dose)
+    time = None if found is None else longer(*found)
+    later = direction(f"modular addition at {dose:g}: log₂ of the time to generalise over the control's", time)
+    (a, treated), (b, control) = _arms(evidence, "flatness", dose)
+    accuracy = difference(last_values(a, treated, ACCURACY), last_values(b, control, ACCURACY))
+    return all_of(later, alike("test accuracy after unplugging less the control's", accuracy, MARGIN))
+
+
+def unplug_step(evidence: Evidence, sweep: str) -> int:
+    """The step from which the penalty no longer acts."""
+    return int(evidence.runs[sweep].experiment.interventions[0].when.until or 0)
+
+
+def matched_arms(evidence: Evidence, sweep: str) -> tuple[Arm, Arm]:
+    """The arm with the penalty until the unplug, and its control with all that changes then but no penalty ever."""
+    observations = evidence.observations(sweep)
+    found = [arm(observations, {"matched": label}) for label in ("none", "schedule")]
+    common = [seed for seed in found[0] if seed in found[1]]
+    treated, control = ({seed: each[seed] for seed in common} for each in found)
+    return treated, control
+
+
+def on_images(evidence: Evidence, sweep: str, setting: str) -> tuple[Ruling, list[Measured]]:
+    """Worse while the penalty acts, as good as the matched-schedule control at the end; and the numbers."""
+    observations, until = evidence.observations(sweep), unplug_step(evidence, sweep)
+    treated, control = matched_arms(evidence, sweep)
+    pair = (observations, treated), (observations, control)
+    flatness = FLATNESS[evidence.choices["flatness"]]
+    before = difference(*ends(*pair, ACCURACY, until))
+    after = difference(*(last_values(observations, each, ACCURACY) for each in (treated, control)))
+    kappa = doublings(*ends(*pair, flatness, until))
+    measured = [
+        Measured.of(f"{setting}: test accuracy less the control's, at the unplug", before, "0.60 − 0.78"),
+        Measured.of(f"{setting}: test accuracy less the matched-schedule control's, at the end", after, "0.78 − 0.78"),
+        Measured.of(f"{setting}: log₂ of flatness over the control's, at the unplug", kappa),
+        Measured.of(f"{setting}: log₂ of flatness over the control's, at the end", doublings(*ends(*pair, flatness))),
+        Measured.of(
+            f"{setting}: log₂ of NCC over the control's, at the unplug", doublings(*ends(*pair, CLUSTERING, until))
+        ),
+    ]
+    if direction("", kappa).verdict != "reproduced":
+        said = direction(f"{setting}: log₂ of flatness over the control's at the unplug", kappa).because
+        return Ruling("inconclusive", f"the penalty did not keep flatness up, so nothing was pushed: {said}"), measured
+    ruling = all_of(
+        direction(f"{setting}: test accuracy less the control's, at the unplug", before, sign=-1),
+        alike(f"{setting}: test accuracy less the matched-schedule control's, at the end", after, MARGIN),
+    )
+    return ruling, measured
+
+
+def pushed(evidence: Evidence) -> Finding:
+    """B3."""
+    ruling, images = on_images(evidence, UNPLUGGED, "MNIST")
+    measured = [*images, *kept_on_images(evidence)]
+    for sweep in ("flatness-kept", "flatness", "flatness-norm"):
+        for dose in strengths(evidence.observations(sweep)):
+            if dose:
+                measured += described(evidence, sweep, dose)
+    return Finding(*all_of(delayed(evidence), ruling), measured=tuple(measured))
+
+
+SWEEPS = {
+    "flatness-kept": "penalty kept",
+    "flatness": "penalty until the unplug",
+    "flatness-norm": "penalty kept, norm as the control's",
+}
+
+
+def described(evidence: Evidence, sweep: str, strength: float) -> list[Measured]:
+    """What a penalty did on modular addition: flatness, times to generalise, accuracy."""
+    name = f"modular addition, {SWEEPS[sweep]}, strength {strength:g}"
+    (a, treated), (b, control) = pair = _arms(evidence, sweep, strength)
+    accuracy = difference(*(last_values(each, members, ACCURACY) for each, members in pair))
+    measured = [Measured.of(f"{name}: test accuracy at the end less the control's", accuracy)]
+    for what, measure in (
+        ("exact κ", FLATNESS["exact"]),
+        ("the plotted bound", FLATNESS["bound"]),
+        ("NCC", CLUSTERING),
+    ):
+        found = doublings(*ends((a, treated), (b, control), measure))
+        measured.append(Measured.of(f"{name}: log₂ of {what} over the control's, last common step", found))
+    found = both_times(evidence, sweep, strength)
+    if found is None:
+        return measured
+    late, plain, budget = found
+    measured.append(Measured.of(f"{name}: log₂ of the time to generalise over the control's", longer(*found)))
+    mean = restricted_mean_difference(late, plain, tau=budget)
+    text = f"{name}: steps later, out of {budget:,}"
+    measured.append(Measured.of(text, mean, unit="steps"))
+    test = log_rank([late, plain], by_seed=True)
+    measured.append(Measured(f"{name}: p, log-rank by seed", test.p, n=len(late), method=test.method))
+    return measured
+
+
+def kept_on_images(evidence: Evidence) -> list[Measured]:
+    """What had become of MNIST without the unplug, and what normalised features do to it."""
+    observations, plain = evidence.observations("mnist-kept"), evidence.observations("mnist-collapse")
+    control, found = arm(plain, {STRENGTH: 0.0}), []
+    for share, name in ((1.0, "features normalised in the network"), (0.0, "features normalised in the penalty only")):
+        treated = arm(observations, {"interventions.1.strength": share})
+        pair = (observations, treated), (plain, control)
+        text = f"MNIST, penalty never unplugged, {name}: "
+        for what, values in (
+            ("test accuracy at the end less an untreated run's", difference(*ends(*pair, ACCURACY))),
+            ("log₂ of exact κ over an untreated run's", doublings(*ends(*pair, FLATNESS["exact"]))),
+            ("log₂ of the plotted bound over an untreated run's", doublings(*ends(*pair, FLATNESS["bound"]))),
+        ):
+            found.append(Measured.of(text + what, values))
+    return found
+
+
+def resnet(evidence: Evidence) -> Finding:
+    """B8: the paper's network on a part of its data; never a verdict on the published numbers."""
+    ruling, measured = on_images(evidence, "resnet-unplug", "ResNet-18")
+    observations = evidence.observations("resnet-collapse")
+    control = arm(observations, {STRENGTH: 0.0})
+    for dose in strengths(observations):
+        treated = arm(observations, {STRENGTH: dose})
+        pair = (observations, treated), (observations, control)
+        if not dose:
+            accuracy = mean_of(last_values(observations, treated, ACCURACY))
+            measured.append(Measured.of("ResNet-18 without a penalty: test accuracy", accuracy, "0.78"))
+            continue
+        name = f"ResNet-18, strength {dose:g}"
+        measured += [
+            Measured.of(f"{name}: log₂ of NCC over the control's, end", doublings(*ends(*pair, CLUSTERING))),
+            Measured.of(f"{name}: test accuracy less the control's", difference(*ends(*pair, ACCURACY))),
+            Measured.of(
+                f"{name}: log₂ of flatness over the control's, end", doublings(*ends(*pair, FLATNESS["exact"]))
+            ),
+        ]
+    said = f"a part of CIFAR-10 for a part of the epochs; by B3's rule it would be {ruling.verdict}: {ruling.because}"
+    return Finding("not comparable", said, tuple(measured))
