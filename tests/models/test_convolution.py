@@ -1,5 +1,7 @@
 """Convolution and pooling by shifted views are PyTorch's, in values and derivatives."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -47,10 +49,14 @@ def test_a_convolution_and_its_derivatives_are_pytorchs(size, stride, padding, s
     (expected**2).sum().backward()
 
     options = {"size": size, "stride": stride, "padding": padding}
-    np.testing.assert_allclose(
-        by_patches(x, weight, **options), expected.detach().permute(0, 2, 3, 1), rtol=1e-5, atol=1e-5
-    )
-    for_x, for_weight = jax.grad(lambda *a: (by_patches(*a, **options) ** 2).sum(), (0, 1))(x, weight)
+
+    @partial(jax.value_and_grad, argnums=(0, 1), has_aux=True)
+    def total(x, weight):
+        y = by_patches(x, weight, **options)
+        return (y**2).sum(), y
+
+    (_, ours), (for_x, for_weight) = jax.jit(total)(x, weight)
+    np.testing.assert_allclose(ours, expected.detach().permute(0, 2, 3, 1), rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(for_x, theirs_x.grad.permute(0, 2, 3, 1), rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(kernels(for_weight, size), theirs_weight.grad, rtol=1e-4, atol=3e-4)
 
@@ -62,7 +68,7 @@ def test_patches_and_the_librarys_convolution_agree_to_rounding_for_every_member
 
     def value_and_gradients(convolve):
         total = lambda x, weight: (convolve(x, weight, **options) ** 2).sum()  # noqa: E731
-        return jax.vmap(jax.value_and_grad(total, (0, 1)))(x, weight)
+        return jax.jit(jax.vmap(jax.value_and_grad(total, (0, 1))))(x, weight)
 
     ours, theirs = map(jax.tree.leaves, map(value_and_gradients, (by_patches, by_library)))
     for a, b in zip(ours, theirs, strict=True):
@@ -80,7 +86,7 @@ def test_derivatives_of_every_order_go_through_blocks(monkeypatch):
     monkeypatch.setattr(convolution, "BLOCK", 1)
     x, weight = drawn(2, 6, 6, 2), jnp.asarray(drawn(3, 18, seed=1))
     loss = lambda convolve: lambda w: (jnp.tanh(convolve(x, w, size=3, stride=1, padding=1)) ** 2).sum()  # noqa: E731
-    curvature = lambda f: jax.jvp(jax.grad(f), (weight,), (jnp.ones_like(weight),))[1]  # noqa: E731
+    curvature = lambda f: jax.jit(lambda w: jax.jvp(jax.grad(f), (w,), (jnp.ones_like(w),))[1])(weight)  # noqa: E731
     np.testing.assert_allclose(curvature(loss(by_patches)), curvature(loss(by_library)), rtol=1e-3, atol=1e-3)
 
 
@@ -92,7 +98,7 @@ def test_max_pooling_is_pytorchs(size, stride, padding):
     (expected**2).sum().backward()
     options = {"size": size, "stride": stride, "padding": padding}
     np.testing.assert_array_equal(max_pool(x, **options), expected.detach().permute(0, 2, 3, 1))
-    gradient = jax.grad(lambda x: (max_pool(x, **options) ** 2).sum())(x)
+    gradient = jax.jit(jax.grad(lambda x: (max_pool(x, **options) ** 2).sum()))(x)
     np.testing.assert_allclose(gradient, theirs.grad.permute(0, 2, 3, 1), rtol=1e-5)
 
 

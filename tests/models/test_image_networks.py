@@ -1,6 +1,7 @@
 """The networks for images are PyTorch's with the same weights: outputs, gradients, and what is carried along."""
 
 import sys
+from functools import cache
 from pathlib import Path
 
 import equinox as eqx
@@ -32,13 +33,20 @@ def inputs_of(shape, n: int = 9) -> np.ndarray:
     return np.random.default_rng(0).normal(size=(n, *shape)).astype(np.float32)
 
 
+@cache
 def build(spec, shape):
-    """A network with every parameter away from its start, and moments that are not those of the start."""
-    key = jax.random.key(0, impl="unsafe_rbg")
-    network = eqx.filter_jit(lambda key: spec.build(key, inputs_of(shape), 4, None))(key)
+    """A network of the spec's shapes, every array drawn near where it starts; nothing is compiled for it."""
+    whole = eqx.filter_eval_shape(lambda key: spec.build(key, inputs_of(shape), 4, None), jax.random.key(0))
     draw = np.random.default_rng(1)
-    moved = lambda x: x + jnp.asarray(0.1 * np.abs(draw.normal(size=x.shape)), jnp.float32)  # noqa: E731
-    return jax.tree.map(lambda x: moved(x) if eqx.is_array(x) else x, network)
+
+    def drawn(path, leaf):
+        if not isinstance(leaf, jax.ShapeDtypeStruct):
+            return leaf
+        about = 1.0 if leaf.ndim == 1 and path[-1].name in ("weight", "variance") else 0.0
+        spread = 0.1 if leaf.ndim == 1 else leaf.shape[-1] ** -0.5
+        return jnp.asarray(about + spread * draw.normal(size=leaf.shape), jnp.float32)
+
+    return jax.tree_util.tree_map_with_path(drawn, whole)
 
 
 @pytest.fixture(params=CASES)
@@ -119,29 +127,38 @@ def test_in_training_the_minibatch_normalises_and_the_running_averages_follow_as
         assert_close(running[norm_name].variance, norm.running_var)
 
 
-def test_layers_are_shown_by_name_and_a_change_of_one_reaches_the_features(case):
-    network, _, inputs = case
-    factors = dict.fromkeys(eqx.filter_eval_shape(lambda n: n.layers(inputs), network), 1.0)
+@pytest.mark.parametrize("name", ["cnn", "vit-pre-2", "resnet-3x3"])
+def test_a_change_of_any_layer_reaches_the_features(name):
+    _, spec, shape = CASES[name]
+    network, inputs = build(spec, shape), inputs_of(shape)
+    names = [name for name, _ in eqx.filter_eval_shape(lambda n: tuple(n.layers(inputs).items()), network)]
     offered = []
 
     @jax.jit
-    def both(factors):
-        change = lambda layer, x: offered.append(layer) or factors[layer] * x  # noqa: E731
-        return network.layers(inputs, change), network.features(inputs, change)
+    def features(factors):
+        return network.features(inputs, lambda layer, x: offered.append(layer) or factors[layer] * x)
 
-    layers, features = both(factors)
-    np.testing.assert_array_equal(list(layers.values())[-1], features)
-    assert offered
-    for layer in offered:
-        assert not np.allclose(both(factors | {layer: 0.0})[1], features)
+    same = dict.fromkeys(names, 1.0)
+    whole = features(same)
+    assert set(offered) <= set(names)
+    assert offered[-1] == names[-1]
+    for layer in offered[::3] + offered[-1:]:
+        assert not np.allclose(features(same | {layer: 0.0}), whole)
+
+
+@pytest.mark.parametrize("name", ["cnn", "vit"])
+def test_the_last_layer_is_what_the_head_reads(name):
+    _, spec, shape = CASES[name]
+    network, inputs = build(spec, shape), inputs_of(shape)
+    last, features = jax.jit(lambda n: (list(n.layers(inputs).values())[-1], n.features(inputs)))(network)
+    np.testing.assert_array_equal(last, features)
 
 
 def test_layer_names_and_shapes():
     found = {}
     for name, (_, spec, shape) in CASES.items():
-        x = inputs_of(shape)
-        layers = jax.eval_shape(lambda key, spec=spec, x=x: spec.build(key, x, 4, None).layers(x), jax.random.key(0))
-        found[name] = {layer: x.shape[1:] for layer, x in layers.items()}
+        pairs = eqx.filter_eval_shape(lambda n, x: tuple(n.layers(x).items()), build(spec, shape), inputs_of(shape))
+        found[name] = {layer: x.shape[1:] for layer, x in pairs}
     assert found["cnn"] == {"convolution0": (8, 10, 3), "convolution1": (8, 10, 5), "hidden0": (7,)}
     assert found["cnn-no-padding"]["convolution1"] == (5, 5, 5)
     assert found["vit-pre-2"] == {"block0": (8,), "block1": (8,)}
