@@ -56,6 +56,16 @@ class Plan:
 
 
 @dataclasses.dataclass(frozen=True)
+class Doctor:
+    """Say what stands in the way of delayed generalisation: of a preset, a TOML file, or a run folder.
+
+    Fields of a preset or file are set and varied as for run. Exits with 1 if there is a warning and --strict is given.
+    """
+
+    what: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PRESET|DIR", help="A name, a .toml file, a run.")]
+
+
+@dataclasses.dataclass(frozen=True)
 class Reproduce:
     """Run a study, judge every claim of its paper, and redraw its figures. The same command again goes on.
 
@@ -133,6 +143,7 @@ Command = (
     Annotated[Run, tyro.conf.subcommand("run")]
     | Annotated[Branch, tyro.conf.subcommand("branch")]
     | Annotated[Plan, tyro.conf.subcommand("plan")]
+    | Annotated[Doctor, tyro.conf.subcommand("doctor")]
     | Annotated[Reproduce, tyro.conf.subcommand("reproduce")]
     | Annotated[Show, tyro.conf.subcommand("show")]
     | Annotated[Report, tyro.conf.subcommand("report")]
@@ -145,6 +156,7 @@ OF_FIELDS = {
     "run": ("PRESET", "PRESET [options]"),
     "branch": ("DIR", "DIR --at STEP --out DIR"),
     "plan": ("PRESET", "PRESET --budget N"),
+    "doctor": ("PRESET", "PRESET [options], or afterfit doctor DIR"),
 }
 DESCRIPTION = "Measure, forecast and steer what a network keeps learning after it has fit its training data."
 
@@ -194,6 +206,10 @@ def _with_fields(name: str, first: str = "", *rest: str) -> int:
         return run_command(first, list(rest))
     if name == "branch":
         return branch_command(Path(first), list(rest))
+    if name == "doctor":
+        from afterfit.cli_doctor import doctor_command
+
+        return doctor_command(first, list(rest))
     from afterfit.cli_plan import plan_command
 
     return plan_command(first, list(rest))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -89,9 +89,14 @@ class Diagnosis:
     findings: tuple[Finding, ...]
 
     @classmethod
-    def of(cls, findings: Iterable[Finding]) -> Diagnosis:
-        """Findings in order: by severity, then as they were found; those of several arms or members told once."""
-        merged = _merged(list(findings))
+    def of(cls, findings: Iterable[Finding], *, wholes: Collection[Collection[str]] = ()) -> Diagnosis:
+        """Findings in order: by severity, then as they were found; those of several arms or members told once.
+
+        Args:
+            findings: of all arms and members.
+            wholes: the names of all arms, and of all members; what is found alike of a whole is told without names.
+        """
+        merged = _merged(list(findings), [frozenset(names) for names in wholes])
         return cls(tuple(sorted(merged, key=lambda finding: SEVERITIES.index(finding.severity))))
 
     def __iter__(self) -> Iterator[Finding]:
@@ -124,17 +129,17 @@ class Diagnosis:
         return "\n".join([*map(str, self.findings), f"{self.summary()}."])
 
 
-def _merged(findings: list[Finding]) -> list[Finding]:
+def _merged(findings: list[Finding], wholes: list[frozenset[str]]) -> list[Finding]:
     """One finding for those of equal check and severity: the first one's numbers, and of which others it holds."""
     kept: dict[tuple[str, str], list[Finding]] = {}
     for finding in findings:
         kept.setdefault((finding.check, finding.severity), []).append(finding)
-    return [replace(alike[0], of=_of_several(alike)) for alike in kept.values()]
+    return [replace(alike[0], of=_of_several(alike, wholes)) for alike in kept.values()]
 
 
-def _of_several(alike: list[Finding]) -> str:
+def _of_several(alike: list[Finding], wholes: list[frozenset[str]]) -> str:
     names = list(dict.fromkeys(finding.of for finding in alike if finding.of))
     shown = names[:MOST_NAMED] + ([f"{len(names) - MOST_NAMED} more"] if len(names) > MOST_NAMED else [])
     if len({finding.found for finding in alike}) == 1 or len(names) < 2:
-        return ", ".join(shown)
-    return f"{shown[0]}, with other numbers {', '.join(shown[1:])}"
+        return "" if frozenset(names) in wholes else ", ".join(shown)
+    return f"{shown[0]}; likewise, with numbers of their own, {', '.join(shown[1:])}"

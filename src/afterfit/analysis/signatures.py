@@ -15,17 +15,20 @@ Record = Mapping[str, np.ndarray]
 NC2 = "train/nc2"
 
 
-def signatures(record: Record, rules: PhaseRules | None = None, bounds: Bounds = USUAL) -> list[Finding]:
+def signatures(
+    record: Record, rules: PhaseRules | None = None, bounds: Bounds = USUAL, *, ended: bool = False
+) -> list[Finding]:
     """What a run's observations say against it, and for it.
 
     Args:
         record: {"step": (n,), "train/accuracy": (n,), …}; what needs a measure that is missing is not looked at.
         rules: the bounds of the phases; the usual ones if left out.
         bounds: the thresholds.
+        ended: whether the run is over.
     """
     rules = rules or PhaseRules()
     phase = phase_of(record, rules)
-    found = [_phase(phase)]
+    found = [_phase(phase, ended)]
     if phase.name == "unknown":
         return found
     losses = _Series.of(record, "train/softmax_collapse")
@@ -57,7 +60,7 @@ class _Series:
         return cls(steps[kept], values[kept])
 
 
-def _phase(phase: Phase) -> Finding:
+def _phase(phase: Phase, ended: bool) -> Finding:
     rule = "the phases, see afterfit.analysis.phases"
     if phase.name == "diverging":
         change = "lower the learning rate or warm it up, clip gradients, or look for the first value that is no number"
@@ -70,6 +73,9 @@ def _phase(phase: Phase) -> Finding:
         return Finding(
             "phase", "warning", str(phase), rule, change, "Truong et al. 2026, MLP control (entropy .76 → .15)"
         )
+    if ended and phase.name in ("fitting", "memorised", "transition"):
+        change = "more steps, or what the other findings name: it ended before it generalised"
+        return Finding("phase", "warning", f"over while {phase}", rule, change)
     if phase.name in ("fitting", "unknown"):
         change = "keep training, or raise the learning rate or the width: nothing is delayed before the fit"
         change = change if phase.name == "fitting" else "give training and test data with accuracy among the measures"

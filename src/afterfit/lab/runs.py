@@ -54,6 +54,11 @@ class Runs:
         """What the store says of each member, in the order of their numbers."""
         return self._contents.members
 
+    @property
+    def table(self) -> store.Table:
+        """The observations as plain arrays, one row a member and step."""
+        return self._contents.table
+
     def steps(self, member: int) -> list[int]:
         """The steps at which a member was observed."""
         table = self._contents.table
