@@ -1,5 +1,7 @@
 """Parameters kept on the way, and what can be measured of them afterwards."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +40,12 @@ def test_what_a_snapshot_shows_is_what_was_observed_then(kept):
             assert view.layers["hidden0"].shape == (len(view.labels), 16)
             rebuilt = view.features @ view.head_weight.T + view.head_bias
             np.testing.assert_allclose(rebuilt, view.logits, atol=1e-5)
+
+
+def test_a_process_that_trained_nothing_sees_the_same(kept):
+    code = "import sys, afterfit as af; print(float(af.open(sys.argv[1]).view(1, 'test', 150).features.sum()))"
+    seen = subprocess.run([sys.executable, "-c", code, kept], capture_output=True, text=True, check=True)
+    assert float(seen.stdout) == float(af.open(kept).view(1, "test", 150).features.sum())
 
 
 def test_snapshots_do_not_change_the_run(kept, tiny_toml, tmp_path):

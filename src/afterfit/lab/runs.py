@@ -219,14 +219,13 @@ class Runs:
 
     def _trainer(self, experiment: Experiment) -> Trainer:
         """One for all members of equal structure: looking at each compiles nothing of its own."""
-        import jax
-
+        from afterfit.engine.pytree import structure
         from afterfit.engine.trainer import Trainer
 
-        structure = jax.tree.structure(experiment)
-        if structure not in self._trainers:
-            self._trainers[structure] = Trainer(experiment, experiment.task.table())
-        return self._trainers[structure]
+        shared = structure(experiment)
+        if shared not in self._trainers:
+            self._trainers[shared] = Trainer(experiment, experiment.task.table())
+        return self._trainers[shared]
 
 
 def open_runs(folder: str | Path) -> Runs:
