@@ -30,8 +30,8 @@ class WatchCallback(Callback):
         watch: the `Watch`, once training has begun.
 
     Args:
-        train: what to look at of the training data, as for `Watch`; by default the trainer's training set.
-        test: of held-out data: a dataset, or as for `Watch`.
+        train: what to look at of the training data, likewise; by default the trainer's training set.
+        test: of held-out data: a dataset as the trainer takes, a DataLoader, or a pair of tensors.
         options: all others of `Watch`: every, out, measures, probe, budget, labels, …
     """
 
@@ -67,6 +67,6 @@ def _batched(data: Any, loader: Any) -> Any:
     """A dataset as batches of the trainer's own collator; all else as it is."""
     from torch.utils.data import DataLoader
 
-    if isinstance(data, DataLoader | tuple | list) or not (hasattr(data, "__getitem__") and hasattr(data, "__len__")):
+    if isinstance(data, DataLoader | tuple) or not (hasattr(data, "__getitem__") and hasattr(data, "__len__")):
         return data
     return DataLoader(data, batch_size=loader.batch_size or 32, collate_fn=loader.collate_fn)
