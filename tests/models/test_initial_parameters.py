@@ -1,12 +1,15 @@
 """Networks start where the papers and PyTorch start them."""
 
+from dataclasses import replace
+
 import equinox as eqx
 import jax
 import numpy as np
 import pytest
 import torch
 
-from afterfit.models import MLP, Transformer
+from afterfit.engine.trainer import path_name
+from afterfit.models import CNN, MLP, ResNet18, Transformer, VisionTransformer
 from afterfit.models.layers import LayerNorm
 
 TOKENS = np.stack([np.arange(60) % 30, np.arange(60) % 7, np.full(60, 31)], axis=1).astype(np.int32)
@@ -134,3 +137,68 @@ def test_no_two_matrices_start_alike_and_another_seed_gives_others(spec):
         np.testing.assert_array_equal(a, b)
         if np.asarray(a).any() and a.ndim == 2:
             assert not np.array_equal(a, c)
+
+
+def test_a_cnn_starts_as_pytorchs_layers():
+    network = start(CNN(channels=(40, 50), widths=(60,)), NUMBERS)
+    fans = (9, 9 * 40, 4 * 4 * 50, 60)
+    for layer, fan_in in zip((*network.convolutions, *network.hidden, network.head), fans, strict=True):
+        assert_uniform(layer.weight, 1 / np.sqrt(fan_in))
+        assert np.abs(np.asarray(layer.bias)).max() <= 1 / np.sqrt(fan_in)
+        assert np.asarray(layer.bias).std() == pytest.approx(1 / np.sqrt(3 * fan_in), rel=0.25)
+
+
+def scaled_by(spec, scale: float, inputs=NUMBERS) -> dict[str, float]:
+    """By how much the init scale multiplies each array, by name."""
+    networks = [start(replace(spec, init_scale=factor), inputs) for factor in (1.0, scale)]
+    pairs = zip(*(jax.tree_util.tree_leaves_with_path(eqx.filter(n, eqx.is_array)) for n in networks), strict=True)
+    factors = {}
+    for (path, one), (_, other) in pairs:
+        one, other = np.asarray(one), np.asarray(other)
+        factor = float(np.linalg.norm(other) / np.linalg.norm(one)) if one.any() else 1.0
+        np.testing.assert_allclose(other, factor * one, rtol=1e-5)
+        factors[path_name(path)] = round(factor, 4)
+    return factors
+
+
+def test_the_init_scale_multiplies_the_linear_layers_of_a_cnn_only():
+    factors = scaled_by(CNN(channels=(3, 4), widths=(5,)), 8.0)
+    assert {name for name, factor in factors.items() if factor == 8.0} == {
+        "hidden.0.weight", "hidden.0.bias", "head.weight", "head.bias"
+    }  # fmt: skip
+    assert set(factors.values()) == {1.0, 8.0}
+
+
+def test_the_init_scale_multiplies_feed_forward_and_head_of_a_vision_transformer_only():
+    factors = scaled_by(VisionTransformer(width=8, heads=2, mlp_width=6), 8.0)
+    layers = ("blocks.0.mlp_in", "blocks.0.mlp_out", "head")
+    wanted = {f"{layer}.{kind}" for layer in layers for kind in ("weight", "bias")}
+    assert {name for name, factor in factors.items() if factor == 8.0} == wanted
+    assert set(factors.values()) == {1.0, 8.0}
+
+
+def test_a_vision_transformer_starts_as_pytorchs_encoder():
+    network = start(VisionTransformer(width=64, heads=4, mlp_width=128), NUMBERS)
+    (block,) = network.blocks
+    for layer in (block.query, block.key, block.value):  # Glorot, of the packed (192, 64)
+        assert_uniform(layer.weight, np.sqrt(6 / (64 + 192)))
+    for layer, fan_in in ((network.embedding, 16), (block.mlp_out, 128), (block.output, 64), (network.head, 64)):
+        assert_uniform(layer.weight, 1 / np.sqrt(fan_in))
+    assert not np.asarray(network.position).any()
+    assert np.asarray(network.class_token).std() == pytest.approx(1, rel=0.3)
+
+
+def test_a_resnet_starts_as_pytorchs_layers_or_as_torchvisions():
+    kinds = [ResNet18(widths=(32, 32, 40, 48), init=init) for init in ("torch", "torchvision")]
+    plain, torchvision = (start(kind, NUMBERS) for kind in kinds)
+    for block in plain.blocks:
+        weight = block.second.convolution.weight
+        assert_uniform(weight, weight.shape[1] ** -0.5)
+    for block in torchvision.blocks:
+        weight = block.second.convolution.weight
+        assert_normal(weight, np.sqrt(2 / (9 * weight.shape[0])))
+    for network in (plain, torchvision):
+        assert_uniform(network.head.weight, 48**-0.5)
+        assert set(np.asarray(network.blocks[0].first.norm.weight)) == {1.0}
+        assert not np.asarray(network.running["stem"].mean).any()
+        assert set(np.asarray(network.running["stem"].variance)) == {1.0}
