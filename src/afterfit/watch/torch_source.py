@@ -83,6 +83,14 @@ class TorchSource:
             raise RuntimeError(f"{int(failures.item())} of {self.ranks} ranks could not observe")
         return found
 
+    def told(self, number: int) -> int:
+        """Rank 0's number, on every rank."""
+        if self.ranks == 1:
+            return number
+        told = torch.tensor([number], device=self.model.device)
+        distributed.broadcast(told, 0)
+        return int(told.item())
+
     def agreed(self, overhead: Overhead) -> Overhead:
         """Rank 0's clock, so that all ranks observe at the same steps."""
         numbers = [overhead.training, overhead.watching, overhead.cost, overhead.step_seconds]

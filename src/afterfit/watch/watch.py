@@ -222,11 +222,16 @@ class Watch:
         self.overhead.probe = min(self.overhead.probe, state["probe"])
 
     def resume(self, step: int) -> None:
-        """Go on after this step of your loop, where no state was kept: later observations are dropped."""
+        """Go on after this step of your loop, where no state was kept: later observations are dropped.
+
+        Every rank calls it, as it does all else but `status`.
+        """
         self.recorder.forget_after(step)
         self._follow_again()
-        last = self.recorder.steps[-1] if self.recorder.steps else None
-        self._due = 0 if last is None else self.schedule.after(last)
+        last = self.recorder.steps[-1] if self.recorder.steps else -1
+        if self.source is not None:
+            last = self.source.told(last)  # only rank 0 knows what was observed
+        self._due = 0 if last < 0 else self.schedule.after(last)
         self._step, self._clock = max(step, 0), time.monotonic()
 
     def close(self, status: str = "finished") -> None:
