@@ -155,6 +155,18 @@ def test_the_penalised_maximum_is_one():
         assert value(beta + step[:3], sigma + step[3]) <= best + 1e-12
 
 
+def test_covariates_that_are_nearly_collinear_have_a_penalised_maximum_too():
+    """As measures of one run are: least squares has coefficients of a million there, and no step leads back."""
+    draw = np.random.default_rng(0)
+    clue, noise = draw.normal(size=(60, 2)), 1e-7 * draw.normal(size=(60, 38))
+    design = np.column_stack([np.ones(60), clue, clue @ draw.normal(size=(2, 38)) + noise])
+    y = 8 + clue @ [0.5, -0.3] + 0.1 * draw.normal(size=60)
+    beta, sigma = penalised(design, y - 0.05, y + 0.05, np.full(60, -np.inf), "lognormal", 1.0, 0.1)
+    assert np.abs(beta[1:]).max() < 1
+    assert np.std(y - design @ beta) < 0.15
+    assert 0.03 < sigma < 0.3
+
+
 def test_logistic_hazards_are_those_of_scikit_learn():
     from sklearn.linear_model import LogisticRegression
 

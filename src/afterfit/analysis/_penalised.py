@@ -54,7 +54,9 @@ def penalised(
         held = 0.5 * float(penalty @ theta**2)
         return held - weight * value, penalty * theta - weight * gradient, np.diag(penalty) - weight * hessian
 
-    theta = _start(design, np.where(np.isfinite(low), low, high), high)
+    # From coefficients of zero: those of least squares are enormous where covariates are collinear, and they often are.
+    mean, sigma = _start(design[:, :1], np.where(np.isfinite(low), low, high), high)
+    theta = np.concatenate([[mean / sigma], np.zeros(design.shape[1] - 1), [1 / sigma]])
     for truncated in (False, True):
         found = minimize(
             lambda x, t=truncated: negative(x, t)[0],
