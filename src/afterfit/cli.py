@@ -88,9 +88,14 @@ class Reproduce:
 
 @dataclasses.dataclass(frozen=True)
 class Show:
-    """Print a table of the members."""
+    """Print a table of the members.
+
+    Attributes:
+        follow: Go on showing a run that another process trains, until it ends or Ctrl-C.
+    """
 
     folder: Folder
+    follow: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -253,7 +258,7 @@ def dispatch(command: Any) -> int:
 
             return reproduce_command(command)
         case Show():
-            return cli_look.show(command.folder)
+            return cli_look.show(command.folder, command.follow)
         case Report():
             formats = command.formats if command.figures else ()
             return cli_look.report(command.folder, command.out, formats, command.forecast)

@@ -13,9 +13,15 @@ from rich.text import Text
 from afterfit.parts import SpecError
 
 
-def show(folder: Path) -> int:
-    """Print the table of members."""
+def show(folder: Path, follow: bool = False) -> int:
+    """Print the table of members, or go on showing them while another process trains them."""
     from afterfit.lab.runs import open_runs
+
+    if follow:
+        from afterfit.report.follow import follow as follow_run
+
+        follow_run(folder, Console())
+        return 0
 
     show_runs(open_runs(folder), Console())
     return 0
