@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from afterfit.analysis import by_arm, paired_difference
+from afterfit.analysis import by_arm, paired_difference, scaling_law_of
 from afterfit.analysis.results import Comparison
+from afterfit.analysis.scaling_laws import ScalingLaw
 from afterfit.analysis.times import Times
 from afterfit.spec import Threshold
 
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
 DECAY = "optimizer.weight_decay"
 NEAR = 0.05  # an observation within this share of a step stands for it: the paper looks every 666 steps
 RISEN = Threshold(name="risen", measure="test/accuracy", at_least=0.5)
-LATE_GAIN, LATE = 0.2, 10  # a run groks that gains this much test accuracy later than so many times its memorisation
+LATE_GAIN, LATE = 0.2, 2  # a run groks that gains this much test accuracy later than so many times its memorisation
 LAST = 5  # observations whose median is the end of a course
 SCALES = {"mean_norm": "train/rnc1", "max_norm": "train/rnc1[scale=max_norm]"}
-# ε₂ where RNC1 divides by the mean norm. The largest norm is about 1.5 times the mean, so its square halves RNC1.
+# ε₂, the same for both scales of RNC1.
 THRESHOLDS = {"loose": 0.2, "middle": 0.1, "tight": 0.03}
 
 
@@ -40,11 +41,21 @@ def collapsed(evidence: Evidence) -> Threshold:
     return Threshold(name="tau2", measure=rnc1_name(evidence), at_most=THRESHOLDS[evidence.choices["epsilon_2"]])
 
 
-def times(evidence: Evidence, sweep: str, rule: Any) -> dict[Hashable, Times]:
-    """Times of an event by weight decay; a run that diverged before it counts as never having it."""
-    table = evidence.runs[sweep].events({rule.name: rule})
-    arms = DECAY if DECAY in table.columns else ()
-    return by_arm(table, rule.name, arms, diverged="never")
+def times(
+    evidence: Evidence, sweep: str, rule: Threshold, fields: str | tuple[str, ...] = DECAY
+) -> dict[Hashable, Times]:
+    """Times of an event by weight decay or by several fields; a run that diverged before it never has it."""
+    return by_arm(evidence.runs[sweep].events({rule.name: rule}), rule.name, fields, diverged="never")
+
+
+def law(
+    evidence: Evidence, sweep: str, rule: Threshold, fields: str | tuple[str, ...] = DECAY
+) -> tuple[ScalingLaw | None, str]:
+    """The power law of an event's times in weight decay (or several fields), or None and why there is none."""
+    try:
+        return scaling_law_of(times(evidence, sweep, rule, fields), fields), ""
+    except (ValueError, ArithmeticError) as error:  # too few events, one decay only, no likelihood to maximise
+        return None, str(error)
 
 
 def course(observations: xr.Dataset, member: int, measure: str) -> tuple[np.ndarray, np.ndarray]:
@@ -79,7 +90,7 @@ def half_way(steps: np.ndarray, values: np.ndarray, start: int) -> int | None:
 
 
 def late_gain(observations: xr.Dataset, member: int, memorised: int | None) -> float | None:
-    """How much test accuracy a run gains later than ten times its memorisation, over what it had at memorisation.
+    """How much test accuracy a run gains later than twice its memorisation, over what it had at memorisation.
 
     None where the run was not observed for so long, or did not memorise.
     """

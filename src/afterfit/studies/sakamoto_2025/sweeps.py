@@ -55,6 +55,8 @@ def main_sweep(scale: Scale) -> Sweep:
     experiment = _sized(observed(preset("sakamoto-2025").experiment, steps=steps), scale)
     if scale == "quick":  # the published schedule's first 42 observations cost as much as thousands of steps
         experiment = replace(experiment, measures=FEW, schedule=QUICK_SCHEDULE)
+    if scale == "smoke":
+        experiment = replace(experiment, measures=FEW)
     return Sweep("mnist", "MNIST, 1,000 images", experiment, seeds, {"optimizer.weight_decay": decays})
 
 
@@ -71,8 +73,8 @@ def _sized(experiment: Experiment, scale: Scale) -> Experiment:
     if scale != "smoke":
         return experiment
     assert isinstance(experiment.task, Images)
-    task = replace(experiment.task, train_size=200, test_size=400)
-    return replace(experiment, task=task, schedule=Every(steps=25), snapshots=(0, 50, 100, 150))
+    task = replace(experiment.task, train_size=200, test_size=200)
+    return replace(experiment, task=task, schedule=Every(steps=25), snapshots=(50, 150))
 
 
 def _like_main(scale: Scale, steps: dict[Scale, int], name: str = "sakamoto-2025", **changes: object) -> Experiment:
@@ -110,8 +112,9 @@ def no_decay(scale: Scale) -> Sweep:
 def _images(scale: Scale, model: Model) -> Experiment:
     """The main recipe with another architecture; at the quick scale tested on 2,000 images."""
     task = Images(dataset="mnist", train_size=1_000, test_size=None if scale == "full" else 2_000, subset="first")
-    steps: dict[Scale, int] = {"smoke": 20, "quick": 400, "full": 30_000}
-    return _like_main(scale, steps, model=model, task=task)
+    steps: dict[Scale, int] = {"smoke": 5, "quick": 400, "full": 30_000}
+    experiment = _like_main(scale, steps, model=model, task=task)
+    return replace(experiment, measures=FEW[:4], snapshots=()) if scale == "smoke" else experiment
 
 
 def cnn(scale: Scale) -> Sweep:

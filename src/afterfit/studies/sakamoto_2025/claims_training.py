@@ -1,0 +1,277 @@
+"""Claims about courses of training: accuracy, RNC1, NC2 and the two times (A1 to A3, A6, A7, our own A11 to A14)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from afterfit.analysis.results import Quantity
+from afterfit.spec import Threshold
+from afterfit.studies import rules
+from afterfit.studies.sakamoto_2025.readings import (
+    DECAY,
+    LATE,
+    LATE_GAIN,
+    RISEN,
+    collapsed,
+    counted,
+    course,
+    law,
+    mean_of,
+    per_run,
+    rank_correlation,
+    rnc1_name,
+    value_near,
+)
+from afterfit.studies.sakamoto_2025.sweeps import GD_COLLAPSES, GD_TIMES, LOSSES
+from afterfit.studies.study import Claim, Finding, Measured
+
+if TYPE_CHECKING:
+    from afterfit.studies.evidence import Evidence
+
+RATE = "optimizer.learning_rate"
+FACTOR = 2.0  # two events are "at once" within it
+AGREES = 0.5  # rank correlation from which on two courses go together
+NO_LONGER = (-0.1, 0.1)  # an exponent of 0
+INVERSE = (-1.2, -0.8)  # an exponent of −1
+TAU1 = Threshold(name="tau1", measure="train/loss", at_most=LOSSES["tau1"])
+
+
+def accuracies(evidence: Evidence) -> Finding:
+    """A1: means over seeds at the two steps, against bands around the published numbers."""
+    observations = evidence.observations("mnist")
+    members = [int(i) for i in observations["member"].values if float(observations[DECAY].sel(member=i)) == 0.01]
+    rulings, measured = [], []
+    for step, split, band, published in (
+        (16_000, "train", (0.99, 1.0), "100 %"),
+        (16_000, "test", (0.10, 0.20), "15 %"),
+        (100_000, "train", (0.99, 1.0), "100 %"),
+        (100_000, "test", (0.85, 0.91), "88 %"),
+    ):
+        values = [value_near(observations, i, f"{split}/accuracy", step) for i in members]
+        found = mean_of([value for value in values if value is not None])
+        what = f"{split} accuracy at step {step:,}"
+        rulings.append(rules.size(what, found, band))
+        measured.append(Measured.of(what, found, published))
+    return Finding(*rules.all_of(*rulings), measured=tuple(measured))
+
+
+def together(evidence: Evidence) -> Finding:
+    """A2: RNC1 and test accuracy half way at once, earlier with more decay, NC2 towards 1."""
+    runs = [run for run in per_run(evidence, "mnist") if run["groks"]]
+    at_once = counted(runs, lambda run: _at_once(run["accuracy"], run["rnc1"]))
+    nearer = counted(runs, lambda run: run["nc2"] is not None and run["nc2"] < 0.5)
+    risen, why = law(evidence, "mnist", RISEN)
+    exponent = risen.exponents[DECAY] if risen else None
+    earlier = rules.direction("exponent of weight decay in the step of 50 % test accuracy", exponent, sign=-1)
+    ruling = rules.all_of(
+        rules.all_runs("RNC1 and test accuracy half way within a factor of two", *at_once),
+        earlier,
+        rules.all_runs("log NC2 at the end less than half of that at memorisation", *nearer),
+    )
+    ratios = [np.log(run["rnc1"] / run["accuracy"]) for run in runs if run["accuracy"] and run["rnc1"]]
+    measured = (
+        Measured.of("exponent of weight decay in the step of 50 % test accuracy", exponent, "earlier with more"),
+        Measured.of("log(step of RNC1 half way / step of test accuracy half way), mean", mean_of(ratios), "about 0"),
+    )
+    return Finding(*ruling, measured=measured, notes=(why,) if why else ())
+
+
+def _at_once(first: int | None, second: int | None) -> bool:
+    return bool(first and second and 1 / FACTOR <= second / first <= FACTOR)
+
+
+def adamw_times(evidence: Evidence) -> Finding:
+    """A3: exponents of weight decay in τ₁ and τ₂ with AdamW."""
+    fit, why_fit = law(evidence, "mnist", TAU1)
+    collapse, why_collapse = law(evidence, "mnist", collapsed(evidence))
+    of_fit, of_collapse = (None if each is None else each.exponents[DECAY] for each in (fit, collapse))
+    first, second = "exponent of weight decay in τ₁", "exponent of weight decay in τ₂"
+    ruling = rules.all_of(rules.alike(first, of_fit, NO_LONGER), rules.size(second, of_collapse, INVERSE))
+    measured = (Measured.of(first, of_fit, "0"), Measured.of(second, of_collapse, "−1"))
+    notes = [f"{name}: {each}" for name, each in (("τ₁", fit or why_fit), ("τ₂", collapse or why_collapse))]
+    return Finding(*ruling, measured=measured, notes=tuple(notes))
+
+
+def descent_times(evidence: Evidence) -> Finding:
+    """A11: exponents of weight decay and learning rate in τ₁ and τ₂, in the setting of theorem 4.3."""
+    at_most = GD_COLLAPSES[evidence.choices["epsilon_2"]]
+    fields = (DECAY, RATE)
+    laws = {
+        "τ₁": law(evidence, "gradient-descent", GD_TIMES[0], fields),
+        "τ₂": law(evidence, "gradient-descent", Threshold(name="tau2", measure="train/rnc1", at_most=at_most), fields),
+    }
+    rulings, measured = [], []
+    for name, (found, _) in laws.items():
+        for field, called in ((DECAY, "weight decay"), (RATE, "learning rate")):
+            exponent: Quantity | None = found.exponents[field] if found else None
+            free = name == "τ₁" and field == DECAY
+            what = f"exponent of {called} in {name}"
+            rulings.append(rules.alike(what, exponent, NO_LONGER) if free else rules.size(what, exponent, INVERSE))
+            measured.append(Measured.of(what, exponent, "0" if free else "−1"))
+    notes = tuple(f"{name}: {found or why}" for name, (found, why) in laws.items())
+    return Finding(*rules.all_of(*rulings), measured=tuple(measured), notes=notes)
+
+
+def fashion_groks(evidence: Evidence) -> Finding:
+    """A6: every run gains late."""
+    return _grokking(evidence, "fashion", "Fashion-MNIST groks", wanted=True)
+
+
+def cnn_improves(evidence: Evidence) -> Finding:
+    """A6B: no run groks, and late in training RNC1 and test error fall together."""
+    return _without_grokking(evidence, "cnn", {rnc1_name(evidence): True})
+
+
+def transformer_parts(evidence: Evidence) -> Finding:
+    """A7: no run groks; late in training NC1 goes with test error and RNC1 does not."""
+    return _without_grokking(evidence, "transformer", {rnc1_name(evidence): False, "train/nc1": True})
+
+
+def _grokking(evidence: Evidence, sweep: str, what: str, *, wanted: bool) -> Finding:
+    runs = [run for run in per_run(evidence, sweep) if run["gain"] is not None]
+    ruling = rules.all_runs(what, *counted(runs, lambda run: run["groks"] is wanted))
+    gain = mean_of([run["gain"] for run in runs])
+    return Finding(*ruling, measured=(Measured.of("test accuracy gained late", gain, "", "of all images"),))
+
+
+def _without_grokking(evidence: Evidence, sweep: str, expected: dict[str, bool]) -> Finding:
+    """No late gain; and whether courses of RNC1 and NC1 go with test error after memorisation, as is expected."""
+    first = _grokking(evidence, sweep, "no late gain", wanted=False)
+    rulings, measured = [rules.Ruling(first.verdict, first.because)], list(first.measured)
+    observations, runs = evidence.observations(sweep), per_run(evidence, sweep)
+    for measure, follows in expected.items():
+        found = [_goes_with_error(observations, run["member"], measure, run["memorised"]) for run in runs]
+        known = [value for value in found if value is not None]
+        said = f"{measure} {'goes' if follows else 'does not go'} with test error after memorisation"
+        agreeing = sum((value > AGREES) is follows for value in known)
+        rulings.append(rules.all_runs(said, agreeing, len(known)))
+        measured.append(Measured.of(f"rank correlation of {measure} with test error, mean", mean_of(known)))
+    return Finding(*rules.all_of(*rulings), measured=tuple(measured))
+
+
+def _goes_with_error(observations, member: int, measure: str, memorised: int | None) -> float | None:
+    if memorised is None:
+        return None
+    steps, values = course(observations, member, measure)
+    others, accuracy = course(observations, member, "test/accuracy")
+    common = np.intersect1d(steps[steps >= memorised], others)
+    return rank_correlation(values[np.isin(steps, common)], 1 - accuracy[np.isin(others, common)])
+
+
+def early_birds(evidence: Evidence) -> Finding:
+    """A12: in how many runs that grok RNC1 is half way no later than test accuracy."""
+    runs = [run for sweep in ("mnist", "fashion") for run in per_run(evidence, sweep)]
+    runs = [run for run in runs if run["groks"] and run["accuracy"] is not None and run["rnc1"] is not None]
+    not_early = counted(runs, lambda run: run["rnc1"] <= run["accuracy"])
+    birds = [run for run in runs if run["rnc1"] > run["accuracy"]]
+    measured = (
+        Measured.of("log(step of RNC1 / step of test accuracy) in early birds", mean_of(
+            [float(np.log(run["rnc1"] / run["accuracy"])) for run in birds])),
+        Measured.of("log NC2 at the end over that at memorisation, early birds", mean_of(
+            [run["nc2"] for run in birds if run["nc2"] is not None])),
+        Measured.of("the same, other runs", mean_of(
+            [run["nc2"] for run in runs if run["rnc1"] <= run["accuracy"] and run["nc2"] is not None])),
+    )  # fmt: skip
+    return Finding(*rules.all_runs("RNC1 half way no later than test accuracy", *not_early), measured=measured)
+
+
+def other_loss(evidence: Evidence) -> Finding:
+    """A13: A2's first part with cross-entropy."""
+    runs = [run for run in per_run(evidence, "cross-entropy") if run["gain"] is not None]
+    ruling = rules.all_runs(
+        "groks, with RNC1 and test accuracy half way within a factor of two",
+        *counted(runs, lambda run: run["groks"] and _at_once(run["accuracy"], run["rnc1"])),
+    )
+    gain = mean_of([run["gain"] for run in runs])
+    return Finding(*ruling, measured=(Measured.of("test accuracy gained late", gain, "", "of all images"),))
+
+
+def without_decay(evidence: Evidence) -> Finding:
+    """A14: without weight decay neither collapse nor generalisation within the budget."""
+    members = [int(member) for member in evidence.observations("no-decay")["member"].values]
+    bounds = (collapsed(evidence), RISEN)
+    table = evidence.runs["no-decay"].events({rule.name: rule for rule in bounds})
+    neither = table["tau2_censored"].to_numpy(bool) & table["risen_censored"].to_numpy(bool)
+    ruling = rules.all_runs("neither RNC1 ≤ ε₂ nor 50 % test accuracy", int(neither.sum()), len(members))
+    ends = [course(evidence.observations("no-decay"), member, rnc1_name(evidence))[1][-1:] for member in members]
+    accuracy = [course(evidence.observations("no-decay"), member, "test/accuracy")[1][-1:] for member in members]
+    measured = [
+        Measured.of(what, mean_of([float(value[0]) for value in values if len(value)]))
+        for what, values in (("RNC1 at the end", ends), ("test accuracy at the end", accuracy))
+    ]
+    return Finding(*ruling, measured=tuple(measured))
+
+
+def text(evidence: Evidence) -> Finding:
+    """A7B: needs language data that is not here."""
+    return Finding("not comparable", "no text classification was run: the three data sets are not part of afterfit")
+
+
+GROKS = f"a run groks if later than {LATE} × its memorisation (99 %) it gains {LATE_GAIN} of test accuracy or more"
+TRAINING = (
+    Claim(
+        "A1", "With weight decay .01 the network has fitted at step 16,000 and generalises by step 100,000",
+        "train 100 %, test 15 % at 16,000; train 100 %, test 88 % at 100,000", "Fig 2",
+        "means over seeds: train at least .99 at both; test in .10 to .20 at 16,000 and in .85 to .91 at 100,000; each"
+        " as a claim of a size", ("mnist",), accuracies,
+    ),
+    Claim(
+        "A2", "For every weight decay RNC1 falls when test accuracy rises, earlier for larger decay; NC2 goes to 1 like"
+        " RNC1", "seen in all panels", "Fig 3",
+        f"{GROKS}. In all runs that grok: RNC1 (logarithm) and test accuracy are half way from memorisation to their"
+        " end within a factor of two in steps, and log NC2 ends below half of its value at memorisation; and the"
+        " exponent of weight decay in the step of 50 % test accuracy is below 0", ("mnist",), together, ("rnc1_scale",),
+    ),
+    Claim(
+        "A3", "τ₁ does not depend on weight decay, τ₂ is proportional to its inverse (AdamW)", "exponents 0 and −1",
+        "Thm 4.3; never measured in the paper",
+        "τ₁: train loss ≤ .5; τ₂: RNC1 ≤ ε₂. By censored regression over all runs: the exponent of τ₁ is alike 0 (whole"
+        " interval within ±.1), that of τ₂ has the size −1 (−1.2 to −.8)", ("mnist",), adamw_times,
+        ("epsilon_2", "rnc1_scale"),
+    ),
+)  # fmt: skip
+ARCHITECTURES = (
+    Claim(
+        "A6", "Fashion-MNIST groks as well", "seen", "Fig 6", f"{GROKS}; all runs that were observed so long",
+        ("fashion",), fashion_groks,
+    ),
+    Claim(
+        "A6B", "A CNN does not grok, but RNC1 and test accuracy improve together late", "seen", "Fig 7",
+        f"{GROKS}: none does; and from memorisation on the rank correlation of RNC1 with test error is above .5 in all"
+        " runs", ("cnn",), cnn_improves, ("rnc1_scale",),
+    ),
+    Claim(
+        "A7", "A vision transformer does not grok; RNC1 and test accuracy come apart, NC1 follows accuracy", "seen",
+        "Fig 9", f"{GROKS}: none does; and from memorisation on the rank correlation with test error is above .5 for"
+        " NC1 and not for RNC1, in all runs", ("transformer",), transformer_parts, ("rnc1_scale",),
+    ),
+    Claim(
+        "A7B", "Text classifiers do not grok", "seen", "Figs 10–12", "none: it cannot be run here", (), text,
+        instead="the vision transformer, whose encoder is the same",
+    ),
+)  # fmt: skip
+OPEN = (
+    Claim(
+        "A11", "Ours: in theorem 4.3's own setting τ₁ ∝ 1/η whatever λ, τ₂ ∝ 1/(λη)", "exponents 0, −1, −1, −1",
+        "Thm 4.3", "as A3, with train loss ≤ .1 (it starts at .5) and RNC1 ≤ ε₂ (.01, .005, .002), over weight decay"
+        " and learning rate at once", ("gradient-descent",), descent_times, ("epsilon_2",),
+    ),
+    Claim(
+        "A12", "Ours: there are no early birds, runs whose test accuracy is half way before RNC1 is",
+        "the paper's explanation needs collapse to come first", "section 4",
+        f"{GROKS}; of the runs that grok, on MNIST and Fashion-MNIST, all have log RNC1 half way no later than test"
+        " accuracy", ("mnist", "fashion"), early_birds, ("rnc1_scale",),
+    ),
+    Claim(
+        "A13", "Ours: cross-entropy in place of squared error groks in the same way", "open question", "section 6",
+        f"{GROKS}; all runs do, with RNC1 and test accuracy half way within a factor of two", ("cross-entropy",),
+        other_loss, ("rnc1_scale",),
+    ),
+    Claim(
+        "A14", "Ours: without weight decay there is neither collapse nor generalisation", "τ₂ → ∞ as λ → 0", "Thm 4.3",
+        "in all runs neither RNC1 ≤ ε₂ nor 50 % test accuracy within the budget", ("no-decay",), without_decay,
+        ("epsilon_2", "rnc1_scale"),
+    ),
+)  # fmt: skip
