@@ -33,6 +33,7 @@ STUDY = Study(
     choices=(
         Choice("center", "whether the covariance is centred", True, (False,)),
         Choice("window", "observations within which H̃ must fall by .05, the present one among them", 5, (6,)),
+        Choice("begin", "the step from which on a collapse counts: the start, or where all is memorised", 0, (600,)),
         Choice("train_fraction", "the share of the pairs trained on", PUBLISHED_FRACTION, (EASIER_FRACTION,)),
         Choice("strength", "α of the mixing", 0.3, (0.1, 0.5)),
         Choice("layer", "whose output is mixed: what the head reads, or what the last norm reads", "head", ("block0",)),

@@ -72,8 +72,8 @@ def power_law(evidence: Evidence) -> Finding:
             Measured("R² of T_grok − t, all observations before", explained(law, runs), published=".543"),
         ),
         notes=(
-            "One observation before the event, 200 steps are left of thousands: any forecast that says 'soon' is a few "
-            "per cent wrong there. The held-out comparison over all observations is the one that tells.",
+            "T_grok is an observation, so one before it 'at the next one' is right whatever was seen: the published "
+            "error is worse than that. The error over all observations, on held-out seeds, is the one that tells.",
         ),
     )
 
@@ -169,6 +169,7 @@ def better_than_nothing(evidence: Evidence) -> Finding:
     """C15: forecasts fitted on one half of the seeds, judged at every observation of the other half."""
     sweep, measure = addition(evidence), entropy(evidence)
     table = evidence.table("forecasts", held_out, NEEDS)
+    table = table.fillna({"measure": ""})  # as CSV has what is empty
     rows = table[(table["sweep"] == sweep) & table["measure"].isin(["", measure])]
     models = {name: rows[rows["model"] == name] for name in dict.fromkeys(rows["model"].tolist())}
     errors = {name: dict(zip(found["seed"], found["error"], strict=True)) for name, found in models.items()}

@@ -5,7 +5,8 @@ All of it reads observations only, so that the claims can be tried on runs whose
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +14,9 @@ import numpy as np
 from afterfit.analysis import by_arm, paired_difference
 from afterfit.analysis.lead_times import LeadTimes, lead_times
 from afterfit.analysis.results import Comparison
+from afterfit.analysis.rules import first_drop
 from afterfit.analysis.times import Times
-from afterfit.spec import Drop, Threshold
+from afterfit.spec import Threshold
 from afterfit.studies.study import Measured
 from afterfit.studies.truong_2026.sweeps import EASIER_FRACTION, ENTROPY, PUBLISHED_FRACTION
 
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from afterfit.studies.evidence import Evidence
-
-Rule = Callable[[Mapping[str, Any]], int | None]
 
 GENERALISED = Threshold(name="generalised", measure="test/accuracy", at_least=0.99)
 HALF = Threshold(name="half", measure="test/accuracy", at_least=0.5)
@@ -42,9 +42,34 @@ def addition(evidence: Evidence) -> str:
     return SWEEPS[evidence.choices["train_fraction"]]
 
 
-def collapse(evidence: Evidence) -> Drop:
-    """T_collapse: H̃ fell by more than .05 within a window, under the choices of both."""
-    return Drop(name="entropy_collapsed", measure=entropy(evidence), by=0.05, window=evidence.choices["window"])
+@dataclass(frozen=True)
+class Collapse:
+    """T_collapse: the first observation that lies more than `by` below another of its window, from a step on.
+
+    Attributes:
+        measure: the name of the observed H̃.
+        window: observations, the present one among them.
+        begin: observations before this step are left out, as if the run began there.
+        by: how far it must fall.
+        name: of the event.
+    """
+
+    measure: str = ENTROPY[True]
+    window: int = 5
+    begin: int = 0
+    by: float = 0.05
+    name: str = "entropy_collapsed"
+
+    def __call__(self, observations: Mapping[str, Any]) -> int | None:
+        """The step of the event in one member's observations, or None."""
+        steps, values = np.asarray(observations["step"]), np.asarray(observations[self.measure])
+        kept = steps >= self.begin
+        return first_drop(steps[kept], values[kept], by=self.by, window=self.window)
+
+
+def collapse(evidence: Evidence) -> Collapse:
+    """T_collapse under the choices; under their defaults it is the event that was declared before the run."""
+    return Collapse(entropy(evidence), evidence.choices["window"], evidence.choices["begin"])
 
 
 def times(evidence: Evidence, sweep: str, rule: Any, *, arm: str | tuple[str, ...] = ()) -> dict[Any, Times]:

@@ -25,12 +25,13 @@ from typing import Any
 
 from afterfit.interventions import LabelNoise, Mixing
 from afterfit.models import MLP
-from afterfit.spec import Drop, Experiment, LargestSlope, Minibatch, Threshold
+from afterfit.spec import Drop, Every, Experiment, LargestSlope, Minibatch, Threshold
 from afterfit.spec.presets import preset
 from afterfit.studies.study import Scale, Sweep
 from afterfit.tasks import ModularArithmetic, PermutationComposition
 
 PUBLISHED_FRACTION, EASIER_FRACTION = 0.2, 0.4
+SMOKE = 200  # steps
 STRENGTHS = (0.1, 0.3, 0.5)  # of the mixing; the paper names none
 ENTROPY = {True: "train/spectral_entropy", False: "train/spectral_entropy[center=false]"}  # by centring
 ALIGNMENT = {"sum": "train/fourier_alignment", "operands": "train/fourier_alignment[characters=operands]"}
@@ -62,8 +63,8 @@ def baseline(scale: Scale) -> str:
 def sweeps(scale: Scale) -> tuple[Sweep, ...]:
     """All that is run at a scale, what says most first."""
     return (
-        _addition("easier", EASIER_FRACTION, scale, seeds=(2, 6, 10), steps=(600, 6_000, 10_000)),
-        _addition("main", PUBLISHED_FRACTION, scale, seeds=(2, 3, 30), steps=(600, 20_000, 50_000)),
+        _addition("easier", EASIER_FRACTION, scale, seeds=(2, 6, 10), steps=(SMOKE, 6_000, 10_000)),
+        _addition("main", PUBLISHED_FRACTION, scale, seeds=(2, 3, 30), steps=(SMOKE, 20_000, 50_000)),
         *_mixing(scale),
         *_controls(scale),
         *_never(scale),
@@ -76,21 +77,21 @@ def _at(scale: Scale, of: tuple[Any, Any, Any]) -> Any:
 
 
 def _experiment(fraction: float, scale: Scale, *, fourier: bool = False, **changes: Any) -> Experiment:
-    """The published set-up with the study's measures and events; at the smoke scale a tenth of the network."""
-    published = preset("truong-2026").experiment
-    p, model = published.task.p, published.model  # type: ignore[attr-defined]
-    if scale == "smoke":
-        p, model = 23, replace(model, width=16, heads=2, mlp_width=32)  # type: ignore[type-var]
-        changes = {"minibatch": Minibatch(size=64, order="replacement"), "probe": 64, **changes}
-    settings: dict[str, Any] = {
-        "task": ModularArithmetic(p=p, train_fraction=fraction, sequence="pair"),
-        "model": model,
+    """The published set-up with the study's measures and events; at the smoke scale a network that compiles at once."""
+    small: dict[str, Any] = {
+        "model": MLP(widths=(16, 16)),
+        "minibatch": Minibatch(size=16, order="replacement"),
+        "probe": 32,
+        "schedule": Every(steps=20),
+    }
+    settings: dict[str, Any] = (small if scale == "smoke" else {}) | {
+        "task": ModularArithmetic(p=_at(scale, (13, 97, 97)), train_fraction=fraction, sequence="pair"),
         "measures": MEASURES + (FOURIER if fourier else ()),
         "events": EVENTS,
         "stop_when": "generalised",
         "patience": 200,
     }
-    return replace(published, **(settings | changes))
+    return replace(preset("truong-2026").experiment, **(settings | changes))
 
 
 def _addition(name: str, fraction: float, scale: Scale, *, seeds: Any, steps: Any) -> Sweep:
@@ -103,13 +104,13 @@ def _addition(name: str, fraction: float, scale: Scale, *, seeds: Any, steps: An
 
 def _arm(name: str, about: str, scale: Scale, *, seeds: Any, vary: dict[str, Any], **changes: Any) -> Sweep:
     """An arm, or several, of interventions: paired by seed with the baseline."""
-    experiment = _experiment(arms_fraction(scale), scale, steps=_at(scale, (600, 6_000, 50_000)), **changes)
+    experiment = _experiment(arms_fraction(scale), scale, steps=_at(scale, (SMOKE, 6_000, 50_000)), **changes)
     return Sweep(name, about, experiment, tuple(range(_at(scale, seeds))), vary)
 
 
 def _mixing(scale: Scale) -> tuple[Sweep, Sweep]:
     strengths = _at(scale, (STRENGTHS[1:], STRENGTHS, STRENGTHS))
-    early = Mixing(strength=0.3, layer="block0")
+    early = Mixing(strength=0.3, layer=_at(scale, ("hidden0", "block0", "block0")))
     return (
         _arm(
             "mixing", "what the head reads is mixed", scale, seeds=(2, 4, 30), interventions=(Mixing(),),
@@ -139,7 +140,7 @@ def _controls(scale: Scale) -> tuple[Sweep, ...]:
 def _never(scale: Scale) -> tuple[Sweep, ...]:
     """Runs that are not expected to generalise: what the collapse does there is its rate of false alarms."""
     decay = {"optimizer.weight_decay": (0.0,)}
-    labels = (LabelNoise(strength=1.0, num_classes=23 if scale == "smoke" else 97),)
+    labels = (LabelNoise(strength=1.0, num_classes=_at(scale, (13, 97, 97))),)
     shared: dict[str, Any] = {"seeds": (1, 2, 10)}
     return (
         _arm("no-decay", "no weight decay", scale, vary=decay, **shared),
@@ -151,10 +152,10 @@ def _never(scale: Scale) -> tuple[Sweep, ...]:
 def _mlp(scale: Scale) -> Sweep:
     """Two hidden layers as wide as the transformer; the paper gives no widths. Of 336 training pairs, 256 a step."""
     experiment = _experiment(
-        PUBLISHED_FRACTION, scale, steps=_at(scale, (600, 40_000, 80_000)),
-        task=ModularArithmetic(p=_at(scale, (23, 41, 41)), train_fraction=PUBLISHED_FRACTION, sequence="pair"),
+        PUBLISHED_FRACTION, scale, steps=_at(scale, (SMOKE, 40_000, 80_000)),
+        task=ModularArithmetic(p=_at(scale, (13, 41, 41)), train_fraction=PUBLISHED_FRACTION, sequence="pair"),
         model=MLP(widths=_at(scale, ((16, 16), (128, 128), (128, 128)))),
-        minibatch=Minibatch(size=_at(scale, (64, 256, 256)), order="replacement"),
+        minibatch=Minibatch(size=_at(scale, (16, 256, 256)), order="replacement"),
     )  # fmt: skip
     return Sweep("mlp", "a + b by a multilayer perceptron, p = 41", experiment, tuple(range(_at(scale, (1, 3, 10)))))
 
@@ -162,8 +163,8 @@ def _mlp(scale: Scale) -> Sweep:
 def _other_tasks(scale: Scale) -> tuple[Sweep, Sweep]:
     operations = {"task.operation": _at(scale, (("subtract",), ("subtract", "multiply"), ("subtract", "multiply")))}
     n = _at(scale, (4, 5, 5))
-    composition = PermutationComposition(n=n, train_fraction=_at(scale, (0.3, 0.1, 0.1)), sequence="pair")
-    experiment = _experiment(PUBLISHED_FRACTION, scale, steps=_at(scale, (600, 6_000, 50_000)), task=composition)
+    composition = PermutationComposition(n=n, train_fraction=0.1, sequence="pair")
+    experiment = _experiment(PUBLISHED_FRACTION, scale, steps=_at(scale, (SMOKE, 6_000, 50_000)), task=composition)
     return (
         _arm("operations", "a − b and a × b", scale, seeds=(1, 2, 5), vary=operations),
         Sweep("s5", "composition in S₅ from 10 % of the pairs", experiment, tuple(range(_at(scale, (1, 2, 10))))),

@@ -12,8 +12,7 @@ from afterfit.analysis.forecast import fit
 from afterfit.analysis.forecast_models import Model, median_of_training_runs
 from afterfit.analysis.forecast_power_law import PowerLaw
 from afterfit.analysis.forecast_regressions import AcceleratedFailure, weight_norm_only
-from afterfit.spec import Drop
-from afterfit.studies.truong_2026.readings import GENERALISED, HALF, MEMORISED, first, value_at
+from afterfit.studies.truong_2026.readings import GENERALISED, HALF, MEMORISED, Collapse, first, value_at
 from afterfit.studies.truong_2026.sweeps import ENTROPY
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from afterfit.lab.runs import Runs
     from afterfit.studies.evidence import Evidence
 
+MEMORISED_BY = 600  # the first observation by which the published runs fit their training set
 LEVEL = 0.8  # of the forecasts' intervals: four calibration runs bound it
 SHOWN = 512  # examples, as many as the probe
 EMBEDDINGS = ("embedding", "position")
@@ -38,8 +38,9 @@ def all_runs(evidence: Evidence) -> pd.DataFrame:
 def _run_rows(runs: Runs, sweep: str) -> list[dict[str, Any]]:
     observations = runs.observations
     rules: dict[str, Any] = {"memorised": MEMORISED, "half": HALF, "generalised": GENERALISED}
-    rules["collapsed"] = Drop(measure=ENTROPY[True])
-    rules["collapsed_uncentred"] = Drop(measure=ENTROPY[False])
+    rules["collapsed"] = Collapse(ENTROPY[True])
+    rules["collapsed_late"] = Collapse(ENTROPY[True], begin=MEMORISED_BY)
+    rules["collapsed_uncentred"] = Collapse(ENTROPY[False])
     found = {name: first(observations, rule) for name, rule in rules.items()}
     rows = []
     for record in runs.members:
