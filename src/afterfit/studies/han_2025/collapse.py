@@ -73,7 +73,7 @@ def _longer(evidence: Evidence, sweep: str, treated: Arm, control: Arm) -> Compa
     a, b = _paired(treated, control)
     if not a:
         return None
-    return longer(*(times(events, each, "generalised", budget) for each in (a, b)), budget)
+    return longer(times(events, a, "generalised", budget), times(events, b, "generalised", budget), budget)
 
 
 def generalise_as_well(evidence: Evidence) -> Finding:
@@ -129,7 +129,8 @@ def norm_control(evidence: Evidence) -> list[Measured]:
     observations, plain = evidence.observations("collapse-norm"), evidence.observations("collapse")
     control = arm(plain, {STRENGTH: 0.0})
     events = evidence.events("collapse-norm"), evidence.events("collapse")
-    budget, found = evidence.runs["collapse"].experiment.steps, []
+    found: list[Measured] = []
+    budget = min(evidence.runs[sweep].experiment.steps for sweep in ("collapse-norm", "collapse"))
     for dose in strengths(observations):
         treated, paired = _paired(arm(observations, {STRENGTH: dose}), control)
         name = f"modular addition, strength {dose:g}, norm as the control's"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +27,7 @@ Drawn = Iterable[tuple[str, str, "xr.Dataset", Arm]]
 
 def figure_1(evidence: Evidence) -> Figure:
     """Accuracy, clustering, flatness exact and bound, representativeness; the paper's network, then the small one."""
-    table = evidence.table("along_training", along_training, VIEWED)
+    table: Any = evidence.table("along_training", along_training, VIEWED)
     figure, axes = panels(4, 2)
     for row, sweep, name in zip(axes, ("addition", "collapse"), ("two layers", "one layer"), strict=True):
         observations, members = evidence.observations(sweep), untreated(evidence, sweep)
@@ -105,8 +105,8 @@ def resnet(evidence: Evidence) -> Figure:
 
 def proposition(evidence: Evidence) -> Figure:
     """Left: κ over the bound of Prop 5.3 on exact frames. Then κ over bound and deviations along training."""
-    table = evidence.table("frames", frames, ())
-    along = evidence.table("along_training", along_training, VIEWED)
+    table: Any = evidence.table("frames", frames, ())
+    along: Any = evidence.table("along_training", along_training, VIEWED)
     figure, axes = panels(3, 1, width=3.0, height=2.4)
     left, middle, right = axes[0]
     for colour, (k, rows) in zip(COLOURS, table.groupby("classes"), strict=False):
@@ -149,7 +149,7 @@ def _by_strength(evidence: Evidence, sweep: str) -> Drawn:
         yield f"{dose:+g}" if dose else "none", colour, observations, arm(observations, {STRENGTH: dose})
 
 
-def _rows_of_arms(row: Any, drawn: list[tuple[str, str, Any, Arm]], name: str) -> None:
+def _rows_of_arms(row: Any, drawn: Sequence[tuple[str, str, Any, Arm]], name: str) -> None:
     """Validation accuracy, clustering, exact κ and, if there is room, the plotted bound, one colour an arm."""
     measures = ("test/accuracy", CLUSTERING, FLATNESS["exact"], FLATNESS["bound"])
     texts = (f"validation accuracy ({name})", "NC clustering", "exact κ", "plotted bound")

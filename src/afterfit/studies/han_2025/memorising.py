@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from afterfit.analysis import lead_times, share
+from afterfit.analysis import share
+from afterfit.analysis.lead_times import lead_times
+from afterfit.analysis.times import Times
 from afterfit.studies.han_2025.readings import (
     CLUSTERING,
     FLATNESS,
@@ -24,8 +26,6 @@ from afterfit.studies.rules import Ruling, all_of, direction
 from afterfit.studies.study import Finding, Measured
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from afterfit.studies.evidence import Evidence
 
 FRACTION = "task.train_fraction"
@@ -57,7 +57,8 @@ def phases(evidence: Evidence, sweep: str, measure: str) -> dict[str, list[float
 
 def kept_sums(evidence: Evidence, sweep: str, column: str = "ncc_sum") -> dict[str, list[float]]:
     """Clustering of the paper's text at the start and at the last kept step up to memorisation, one value a run."""
-    table, events = evidence.table("along_training", along_training, VIEWED), evidence.events(sweep)
+    table: Any = evidence.table("along_training", along_training, VIEWED)
+    events = evidence.events(sweep)
     found: dict[str, list[float]] = {"start": [], "memorised": []}
     for member in untreated(evidence, sweep).values():
         rows = table[(table["sweep"] == sweep) & (table["member"] == member)].sort_values("step")
@@ -132,7 +133,7 @@ def _timing(evidence: Evidence, sweep: str, name: str, flatness: str) -> list[Me
     found = []
     for what, measure in (("NCC", CLUSTERING), ("flatness", flatness)):
         at = np.array([half_of_peak(observations, member, measure) for member in members.values()])
-        halved = type(outcome)(np.where(np.isfinite(at), at, budget), ~np.isfinite(at), None, outcome.seed)
+        halved = Times(np.where(np.isfinite(at), at, budget), ~np.isfinite(at), None, outcome.seed)
         if outcome.events:
             lead = lead_times(outcome, halved).median
             text = f"{name}: steps by which {what} has fallen to half of its peak before the run generalises"
@@ -147,7 +148,7 @@ def _timing(evidence: Evidence, sweep: str, name: str, flatness: str) -> list[Me
 
 def representative(evidence: Evidence) -> Finding:
     """B6: what is left of the largest representativeness where a run has generalised."""
-    table = evidence.table("along_training", along_training, VIEWED)
+    table: Any = evidence.table("along_training", along_training, VIEWED)
     column = f"representativeness_{evidence.choices['kernel']}"
     left, measured = [], []
     for sweep, name in WATCHED.items():
@@ -159,9 +160,9 @@ def representative(evidence: Evidence) -> Finding:
     return Finding(*ruling, measured=(*measured, Measured.of("both together", found, "0")))
 
 
-def _left(evidence: Evidence, sweep: str, member: int, table: pd.DataFrame, column: str) -> float:
+def _left(evidence: Evidence, sweep: str, member: int, table: Any, column: str) -> float:
     """R at the last kept step over the largest R; NaN for a run that has not generalised by then."""
-    events = evidence.events(sweep)
+    events: Any = evidence.events(sweep)
     if events.loc[member, "generalised_censored"]:
         return np.nan
     rows = table[(table["sweep"] == sweep) & (table["member"] == member)].sort_values("step").dropna(subset=column)

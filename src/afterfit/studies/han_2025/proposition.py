@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,16 +30,16 @@ def exact_frames(table: pd.DataFrame) -> Ruling:
     return Ruling("reproduced" if held else "not reproduced", said)
 
 
-def memorised_rows(evidence: Evidence) -> pd.DataFrame:
+def memorised_rows(evidence: Evidence) -> Any:
     """What was kept of every run from its memorisation on, where the bound could be computed."""
     import pandas as pd
 
-    table = evidence.table("along_training", along_training, VIEWED)
+    table: Any = evidence.table("along_training", along_training, VIEWED)
     if "theorem_bound" not in table:
         return table[:0]
     parts = []
     for sweep in VIEWED:
-        events = evidence.events(sweep)
+        events: Any = evidence.events(sweep)
         seen = events["memorised"].where(~events["memorised_censored"])
         rows = table[table["sweep"] == sweep]
         starts = seen.reindex(rows["member"]).to_numpy(dtype=float, na_value=np.inf)
