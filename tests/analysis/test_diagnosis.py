@@ -196,6 +196,9 @@ def test_what_came_first_is_told_by_the_two_half_ways():
     never = found_in(run(test__accuracy=rising, train__rnc1=np.full(60, 0.6)))["what came first"]
     assert "RNC1 was halved at no step (now 0.6); NC2 was not observed" in never.found
     assert "what came first" not in found_in(run(test__accuracy=LOW, train__rnc1=late))
+    for observation, severity in ((31, "ok"), (32, "note")):  # one observation later is as good as at once
+        by = np.where(observation > AT, 0.6, 0.3)
+        assert found_in(run(test__accuracy=rising, train__rnc1=by))["what came first"].severity == severity
 
 
 def test_where_nothing_was_delayed_that_is_said():

@@ -126,6 +126,11 @@ def test_a_measure_that_is_exactly_at_its_share_has_collapsed():
     assert name(record, spread_share=0.0499) == "memorised"
 
 
+def test_a_run_that_has_generalised_in_part_is_not_one_that_collapsed_without_it():
+    for test, phase in ((0.494, "collapsed without generalising"), (0.495, "memorised"), (0.97, "memorised")):
+        assert name(run(np.ones(12), np.full(12, test), train__rnc1=np.geomspace(0.5, 0.01, 12))) == phase
+
+
 # What is missing
 
 

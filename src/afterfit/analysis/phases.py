@@ -7,7 +7,7 @@ Phases, the first that fits:
 - generalised: test accuracy has been at its bound, whether or not it has left it since;
 - transition: test accuracy rose by more than `rise` over the last `window` observations;
 - collapsed without generalising: the within-class spread (RNC1) or the spectral entropy of the training features has
-  fallen to a share of its largest value, and test accuracy has neither arrived nor is it rising;
+  fallen to a share of its largest value, and test accuracy is neither halfway to its bound nor is it rising;
 - memorised: the training set is fitted, and nothing moves on the test set yet.
 
 Truong et al. 2026 have three of them (I: train < .95; II: waiting; III: after); the others are what users have to tell
@@ -50,6 +50,7 @@ class PhaseRules:
         window: observations that are looked back on.
         spread_share: of its largest value so far, at which RNC1 counts as collapsed.
         entropy_share: of its largest value so far, at which the spectral entropy counts as collapsed.
+        halfway: share of `generalised`, from which on a test accuracy is not one of a run that does not generalise.
         divergence: how many times its lowest the training loss may be.
 
     Raises:
@@ -62,13 +63,14 @@ class PhaseRules:
     window: int = 10
     spread_share: float = 0.05
     entropy_share: float = 0.5
+    halfway: float = 0.5
     divergence: float = 100.0
 
     def __post_init__(self) -> None:
         """Refuse bounds that mean nothing."""
         if self.window < 2:
             raise ValueError(f"window = {self.window}: must be 2 observations or more")
-        for name in ("memorised", "generalised", "rise", "spread_share", "entropy_share"):
+        for name in ("memorised", "generalised", "rise", "spread_share", "entropy_share", "halfway"):
             if not 0 < getattr(self, name) <= 1:
                 raise ValueError(f"{name} = {getattr(self, name)}: must be above 0 and at most 1")
         if not self.divergence > 1:
@@ -165,7 +167,7 @@ def phase_of(record: Record, rules: PhaseRules = PhaseRules()) -> Phase:
         return Phase("transition", f"{moved}, more than {rules.rise}")
     moved += f", not more than {rules.rise}"
     collapsed = _collapsed(record, rules)
-    if collapsed:
+    if collapsed and test.max() < rules.halfway * rules.generalised:
         return Phase("collapsed without generalising", f"{collapsed}, and {moved}")
     return Phase("memorised", f"{fitted}, and {moved}")
 

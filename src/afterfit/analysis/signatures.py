@@ -90,9 +90,9 @@ def _order(record: Record, began: float, rules: PhaseRules, bounds: Bounds) -> F
         return None
     start, best = float(test.values[0]), float(test.values.max())
     rule = (
-        f"after memorising, if test accuracy rises by {bounds.rise:g} or more: RNC1 is at half of its value no later "
+        f"after memorising, if test accuracy rises by {bounds.rise:g} or more: RNC1 is halved at most one observation "
     )
-    rule += "than test accuracy at half of its rise"
+    rule += "after test accuracy is halfway up"
     source = "Sakamoto & Sato 2025, section 4.1 and figure 9"
     if start >= rules.generalised:
         found = f"test accuracy was {start:.3f} when the training set was fitted: nothing was delayed"
@@ -103,9 +103,11 @@ def _order(record: Record, began: float, rules: PhaseRules, bounds: Bounds) -> F
     halved = spread.steps[spread.values <= spread.values[0] / 2]
     found = f"test accuracy was halfway from {start:.3f} to {best:.3f} at step {risen:,.0f}; RNC1 was halved "
     found += f"at step {halved[0]:,.0f}" if len(halved) else f"at no step (now {spread.values[-1]:.3g})"
-    if len(halved) and halved[0] <= risen:
+    if len(halved) and np.sum((spread.steps > risen) & (spread.steps <= halved[0])) <= 1:
         return Finding("what came first", "ok", found, rule, source=source)
-    change = "nothing, but do not read RNC1 as the cause here: separation of the classes rose first"
+    change = (
+        "nothing, but do not read RNC1 as the cause here: NC1, NC2 and CDNV tell whether the classes separated first"
+    )
     return Finding("what came first", "note", f"{found}{_separation(record, began, risen)}", rule, change, source)
 
 

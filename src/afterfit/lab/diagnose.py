@@ -83,7 +83,7 @@ def _of_runs(runs: Runs, bounds: Bounds) -> Iterator[Finding]:
         for arm, record in reversed(arms.items()):
             found = preconditions(from_dict(record.experiment), record.seed, bounds)
             yield from (_of_arm(finding, arm) for finding in found)
-    rules = PhaseRules.declared(runs.meta["rules"])
+    rules = PhaseRules.declared(runs.meta.get("rules", ()))
     for record in runs.members:
         name = _named(record) if len(runs.members) > 1 else ""
         found = signatures(record_of(runs, record.member), rules, bounds, ended=record.status in ENDED)
