@@ -156,6 +156,11 @@ def test_an_rnc1_that_stands_still_without_having_collapsed_is_a_warning():
     assert found_in(run(test__accuracy=LOW, train__rnc1=collapsed))["RNC1"].severity == "ok"
 
 
+def test_classes_that_are_points_have_collapsed_whatever_rnc1_was_before():
+    assert found_in(run(test__accuracy=LOW, train__rnc1=np.full(60, 0.01)))["RNC1"].severity == "ok"
+    assert found_in(run(test__accuracy=LOW, train__rnc1=np.full(60, 0.0101)))["RNC1"].severity == "warning"
+
+
 def test_a_plateau_is_looked_for_only_once_it_has_had_its_time():
     flat = np.full(60, 0.5)
     early = {name: values[:19] for name, values in run(test__accuracy=LOW, train__rnc1=flat).items()}

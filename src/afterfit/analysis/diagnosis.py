@@ -24,6 +24,7 @@ class Bounds:
         imbalance: how many times the examples of the smallest class the largest has, above which it is said.
         chance: probability of so small a smallest class if all classes were equally likely, below which it is said.
         plateau: share of its largest value above which an RNC1 that stands still has not collapsed.
+        collapsed: RNC1 at or below which the classes have collapsed, whatever it was before.
         still: relative change over the second half of the time since memorising, below which a measure stands still.
         rise: of test accuracy, from which a run's order of events is looked at.
         fewest: observations since memorising, for a run's failure to be looked for.
@@ -38,6 +39,7 @@ class Bounds:
     imbalance: float = 10.0
     chance: float = 0.01
     plateau: float = 0.2
+    collapsed: float = 0.01
     still: float = 0.1
     rise: float = 0.2
     fewest: int = 8

@@ -124,11 +124,9 @@ def _plateau(record: Record, began: float, phase: Phase, bounds: Bounds) -> Find
     """Whether RNC1 stands still without having collapsed."""
     spread = _Series.of(record, SPREAD)
     late = _Series.of(record, SPREAD, began)
-    rule = f"once twice the steps of memorising are over and {bounds.fewest} observations made since: RNC1 is at most "
-    rule += (
-        f"{bounds.plateau:g} of its largest value, or changes by {_percent(bounds.still)} or more over the second half "
-    )
-    rule += "of the time since memorising"
+    rule = f"once twice the steps of memorising are over, with {bounds.fewest} observations since: RNC1 at most "
+    rule += f"{bounds.collapsed:g} or {bounds.plateau:g} of its largest value, or changing by {_percent(bounds.still)} "
+    rule += "or more over the second half of the time since memorising"
     if len(late.values) < bounds.fewest or late.steps[-1] < 2 * began:
         return None
     change = _change(late, since=(began + float(late.steps[-1])) / 2)
@@ -136,7 +134,7 @@ def _plateau(record: Record, began: float, phase: Phase, bounds: Bounds) -> Find
     found = f"RNC1 is {late.values[-1]:.3g}, {_percent(share)} of its largest value, and changed by {_percent(change)} "
     found += f"over the second half of the steps since {began:,.0f}"
     source = "Sakamoto & Sato 2025, figures 3 and 9"
-    if share <= bounds.plateau or abs(change) >= bounds.still:
+    if share <= bounds.plateau or late.values[-1] <= bounds.collapsed or abs(change) >= bounds.still:
         return Finding("RNC1", "ok", found, rule, source=source)
     if phase.name in ("generalised", "transition"):
         remedy = "nothing: this network generalises without collapse, as some architectures do"
