@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     from afterfit.analysis.forecast import Forecast, Prediction
+    from afterfit.analysis.forecast_inputs import Memory
 
 NO_FORECAST = (
     "none that was calibrated on runs of this kind was given; fit one on earlier runs (afterfit.analysis.forecast.fit, "
     "see docs/forecasts.md) and give its file as forecast="
 )
+
+
+FAR = 1.0  # standard deviations of the training runs beyond their range: nearer, the prediction carries a warning
 
 
 class Following:
@@ -58,11 +64,34 @@ class Following:
         memory = self._online.memory
         if memory.step < 0:
             return None, "nothing was observed yet"
-        outside = self.forecast.model.warning(memory, self.varied)
+        outside = _outside(self.forecast.model, memory, self.varied)
         if outside:
-            kind = "it was calibrated on runs of another kind, or this one has left their range"
+            kind = "it was calibrated on runs of another kind, or this one has left them behind"
             return None, f"{outside}: {kind}; fit one on runs like this one"
         return self.forecast.from_memory(memory, self.varied), ""
+
+
+def _outside(model: Any, memory: Memory, varied: Mapping[str, Any]) -> str | None:
+    """What says that a run is not like those that a model was fitted on, or None.
+
+    A regression knows the range of its training runs. Of many measures one or another is a little beyond it in any run;
+    what counts is a measure beyond it by more than `FAR` standard deviations, or without a value yet, and a varied
+    field beyond it at all. Other models say by themselves why they should not be relied on.
+    """
+    inputs = getattr(model, "inputs", None)
+    if inputs is None:
+        return model.warning(memory, varied)
+    raw, low, high, scale = (
+        np.asarray(each) for each in (inputs.raw(memory, varied), inputs.low, inputs.high, inputs.scale)
+    )
+    slack = FAR * scale
+    measures, fields = len(inputs.measures), len(inputs.fields)
+    slack[len(raw) - fields :] = 0.0
+    with np.errstate(invalid="ignore"):
+        fits = (raw >= low - slack) & (raw <= high + slack)
+    names = [*inputs.measures, *inputs.fields]
+    far = [name for name, fit in zip(names, [*fits[:measures], *fits[len(raw) - fields :]], strict=True) if not fit]
+    return f"{', '.join(far)} {'is' if len(far) == 1 else 'are'} far from what the training runs had" if far else None
 
 
 def _unfit(forecast: Forecast, varied: Mapping[str, Any], events: Collection[str]) -> str | None:
