@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from afterfit.studies.han_2025.collapse import generalise_as_well
 from afterfit.studies.han_2025.flatness import pushed, resnet
-from afterfit.studies.han_2025.memorising import VIEWED, memorising, representative, stand_in
+from afterfit.studies.han_2025.memorising import memorising, representative, stand_in
 from afterfit.studies.han_2025.proposition import proposition, where_it_applies
+from afterfit.studies.han_2025.tables import VIEWED
 from afterfit.studies.study import Claim
 
 ADDITION = (

@@ -78,31 +78,22 @@ def _longer(evidence: Evidence, sweep: str, treated: Arm, control: Arm) -> Compa
 
 def generalise_as_well(evidence: Evidence) -> Finding:
     """B2."""
-    rulings, measured, notes = [], [], []
+    told, silent, measured, notes = [], [], [], []
     for sweep, setting in SETTINGS.items():
         for side, name in SIDES.items():
             dose = gentlest(evidence, sweep, side)
             if dose is None:
-                text = f"{setting}: no strength that was run moved NCC twofold, so nothing was {name}"
-                rulings.append(Ruling("inconclusive", text))
+                silent.append(f"{setting}: no strength that was run moved NCC twofold, so nothing was {name}")
             else:
-                rulings.append(as_well(evidence, sweep, dose))
+                told.append(as_well(evidence, sweep, dose))
         for dose in strengths(evidence.observations(sweep)):
             if dose:
                 measured += described(evidence, sweep, dose)
         notes += _lost(evidence, sweep)
     measured += norm_control(evidence)
-    return Finding(*_decided(rulings), measured=tuple(measured), notes=tuple(notes))
-
-
-def _decided(rulings: list[Ruling]) -> Ruling:
-    """All that could be told must hold; parts in which the penalty moved nothing are named, and tell nothing."""
-    told = [ruling for ruling in rulings if "moved NCC" not in ruling.because]
-    silent = [ruling.because for ruling in rulings if "moved NCC" in ruling.because]
     if not told:
-        return Ruling("inconclusive", "; ".join(silent))
-    decided = all_of(*told)
-    return Ruling(decided.verdict, "; ".join((decided.because, *silent)))
+        return Finding("inconclusive", "; ".join(silent), tuple(measured), tuple(notes))
+    return Finding(*all_of(*told), measured=tuple(measured), notes=(*silent, *notes))
 
 
 def described(evidence: Evidence, sweep: str, strength: float) -> list[Measured]:

@@ -9,13 +9,12 @@ import numpy as np
 
 from afterfit.studies.drawings import COLOURS, courses, key, panels, step_axis
 from afterfit.studies.han_2025.flatness import unplug_step
-from afterfit.studies.han_2025.memorising import VIEWED, untreated
+from afterfit.studies.han_2025.memorising import untreated
 from afterfit.studies.han_2025.readings import CLUSTERING, FLATNESS, STRENGTH, Arm, arm, strengths
-from afterfit.studies.han_2025.tables import GAPS, KERNELS, along_training, frames
+from afterfit.studies.han_2025.tables import GAPS, KERNELS, VIEWED, along_training, frames
 
 if TYPE_CHECKING:
     import xarray as xr
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from afterfit.studies.evidence import Evidence
@@ -47,7 +46,7 @@ def figure_1(evidence: Evidence) -> Figure:
         texts = (f"accuracy ({name})", "NC clustering", "relative flatness", "representativeness")
         for panel, text in zip(row, texts, strict=True):
             panel.set_ylabel(text)
-            _steps(panel)
+            step_axis(panel)
             if panel.get_legend_handles_labels()[0]:
                 panel.legend()
         row[2].set_yscale("log")
@@ -134,7 +133,7 @@ def proposition(evidence: Evidence) -> Figure:
     right.set_ylabel("deviation")
     right.set_title("— self-duality, ··· spread in classes", fontsize="small")
     for panel in (middle, right):
-        _steps(panel)
+        step_axis(panel)
     key(middle, drawn)
     return figure
 
@@ -158,11 +157,7 @@ def _rows_of_arms(row: Any, drawn: Sequence[tuple[str, str, Any, Arm]], name: st
             if members:
                 courses(panel, observations, measure, colour=colour, members=members.values())
         panel.set_ylabel(text)
-        _steps(panel)
+        step_axis(panel)
         if measure != "test/accuracy":
             panel.set_yscale("log")
     key(row[0], [(label, colour) for label, colour, _, _ in drawn])
-
-
-def _steps(axes: Axes) -> None:
-    step_axis(axes)

@@ -102,7 +102,8 @@ def matched_arms(evidence: Evidence, sweep: str) -> tuple[Arm, Arm]:
 
 def on_images(evidence: Evidence, sweep: str, setting: str) -> tuple[Ruling, list[Measured]]:
     """Worse while the penalty acts, as good as the matched-schedule control at the end; and the numbers."""
-    observations, until = evidence.observations(sweep), unplug_step(evidence, sweep)
+    # at the unplug itself features are no longer normalised: another network, with another κ
+    observations, until = evidence.observations(sweep), unplug_step(evidence, sweep) - 1
     treated, control = matched_arms(evidence, sweep)
     pair = (observations, treated), (observations, control)
     flatness = FLATNESS[evidence.choices["flatness"]]

@@ -21,7 +21,7 @@ from afterfit.studies.han_2025.readings import (
     times,
     value_at,
 )
-from afterfit.studies.han_2025.tables import along_training
+from afterfit.studies.han_2025.tables import VIEWED, along_training
 from afterfit.studies.rules import Ruling, all_of, direction
 from afterfit.studies.study import Finding, Measured
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 FRACTION = "task.train_fraction"
 HALVED = -1.0  # log₂ of a half
 WATCHED = {"addition": "the paper's network", "collapse": "one layer, without a penalty"}
-VIEWED = ("addition", "collapse", "mnist-collapse")  # what the table of kept parameters reads
 
 
 def untreated(evidence: Evidence, sweep: str) -> Arm:
@@ -72,8 +71,10 @@ def kept_sums(evidence: Evidence, sweep: str, column: str = "ncc_sum") -> dict[s
 
 def memorising(evidence: Evidence) -> Finding:
     """B1."""
-    flatness = FLATNESS[evidence.choices["flatness"]]
-    parts, measured = [], []
+    flatness, fraction = FLATNESS[evidence.choices["flatness"]], evidence.choices["train_fraction"]
+    if not untreated(evidence, "addition"):
+        return Finding("inconclusive", f"the paper's network was not run on {fraction:g} of the pairs")
+    parts, measured, enough = [], [], []
     for sweep, name in WATCHED.items():
         mean = evidence.choices["clustering"] == "mean"
         clusters = phases(evidence, sweep, CLUSTERING) if mean else kept_sums(evidence, sweep)
@@ -82,6 +83,7 @@ def memorising(evidence: Evidence) -> Finding:
         rise = doublings(kappa["memorised"], kappa["start"])
         late = doublings(kappa["generalised"], kappa["memorised"])
         parts.append(_phases_ruling(name, fall, rise, late))
+        enough.append(None not in (fall, rise, late))
         texts = (
             (
                 "log₂ of NCC when memorised over NCC at the start",
@@ -93,16 +95,11 @@ def memorising(evidence: Evidence) -> Finding:
         )
         measured += [Measured.of(f"{name}: {text}", found, published) for text, found, published in texts]
         measured += _timing(evidence, sweep, name, flatness)
-    # the paper's network alone if it has runs enough to tell; else the same claim in the smaller one
-    own, other = parts
-    decided = own if own.verdict != "inconclusive" else other
-    by = "the paper's network" if own.verdict != "inconclusive" else "the one-layer network"
-    return Finding(*decided, measured=tuple(measured), notes=(f"Decided by {by}.", f"Otherwise: {_other(own, other)}"))
-
-
-def _other(own: Ruling, other: Ruling) -> str:
-    unused = other if own.verdict != "inconclusive" else own
-    return f"{unused.verdict}: {unused.because}"
+    place = 0 if enough[0] else 1
+    names = list(WATCHED.values())
+    other = parts[1 - place]
+    notes = (f"Decided by: {names[place]}.", f"{names[1 - place]}: {other.verdict}: {other.because}")
+    return Finding(*parts[place], measured=tuple(measured), notes=notes)
 
 
 def _phases_ruling(name: str, fall: Any, rise: Any, late: Any) -> Ruling:

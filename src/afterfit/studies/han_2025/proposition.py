@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from afterfit.analysis import share
-from afterfit.studies.han_2025.memorising import VIEWED
-from afterfit.studies.han_2025.tables import DEVIATIONS, along_training, frames
+from afterfit.studies.han_2025.tables import DEVIATIONS, VIEWED, along_training, frames
 from afterfit.studies.rules import Ruling, all_of, all_runs
 from afterfit.studies.study import Finding, Measured
 

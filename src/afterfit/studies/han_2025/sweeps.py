@@ -35,7 +35,7 @@ from afterfit.interventions import (
     WeightDecay,
     When,
 )
-from afterfit.models import MLP, ResNet18
+from afterfit.models import MLP
 from afterfit.spec import SGD, Every, Experiment, Logarithmic, Minibatch, Threshold
 from afterfit.spec.presets import preset
 from afterfit.studies.han_2025.readings import STRENGTH
@@ -71,42 +71,34 @@ def _at(scale: Scale, smoke: Any, quick: Any, full: Any) -> Any:
     return {"smoke": smoke, "quick": quick, "full": full}[scale]
 
 
+def _sized(experiment: Experiment, scale: Scale, **changes: Any) -> Experiment:
+    """An experiment on modular addition with the study's measures, as small as it can be at the smoke scale."""
+    if scale == "smoke":  # one network, so that little is compiled
+        task, model = ModularArithmetic(p=7, train_fraction=0.5, sequence="pair"), MLP(widths=(16,))
+        changes |= {
+            "task": task, "model": model, "minibatch": Minibatch(size=8), "steps": 100, "schedule": Every(steps=25),
+            "stop_when": None, "patience": 0,
+        }  # fmt: skip
+    return replace(experiment, measures=MEASURES, **changes)
+
+
 def _addition(scale: Scale) -> Sweep:
-    """Figure 1: x + y mod 97 by a decoder of two layers on the whole sequence; rate, decay and betas as published."""
-    published = preset("power-2022").experiment
-    p, model = 97, published.model
-    if scale == "smoke":
-        p, model = 11, replace(model, width=16, heads=2, mlp_width=32)  # type: ignore[type-var]
-    experiment = replace(
-        published,
-        task=ModularArithmetic(operation="add", p=p, train_fraction=0.5, sequence="full"),
-        model=model,
-        optimizer=replace(published.optimizer, learning_rate=1e-4),
-        minibatch=Minibatch(size=_at(scale, 16, 512, 512)),
-        steps=_at(scale, 100, 6_000, 100_000),
-        schedule=Logarithmic(per_decade=_at(scale, 4, 25, 25)),
-        measures=MEASURES,
-        probe=2_048,
-        snapshots=SNAPSHOTS,
-        stop_when=_at(scale, None, "generalised", "generalised"),
-        patience=_at(scale, 0, 1_000, 30_000),
-    )
-    fractions = _at(scale, (0.5,), (0.5,), (0.5, 0.2))
-    seeds = _at(scale, (42,), (42,), (42, 43, 44))
+    """Figure 1: x + y mod 97 by a decoder of two layers on the whole sequence, the preset "han-2025"."""
+    usual = preset("han-2025").experiment
+    experiment = _sized(
+        usual, scale, task=ModularArithmetic(operation="add", train_fraction=0.5, sequence="full"), probe=2_048,
+        steps=_at(scale, 100, 6_000, 100_000), schedule=Logarithmic(per_decade=25), snapshots=SNAPSHOTS,
+        stop_when="generalised", patience=_at(scale, 0, 1_000, 30_000),
+    )  # fmt: skip
+    fractions, seeds = _at(scale, (0.5,), (0.5,), (0.5, 0.2)), _at(scale, (42,), (42,), (42, 43, 44))
     return Sweep("addition", "a + b mod 97, the paper's network", experiment, seeds, {"task.train_fraction": fractions})
 
 
 def _one_layer(scale: Scale, **changes: Any) -> Experiment:
     """The cheap network in which arms are run: the preset "modular-addition"."""
-    usual = preset("modular-addition").experiment
-    task, model, size = ModularArithmetic(train_fraction=_at(scale, 0.5, 0.5, 0.4), sequence="pair"), usual.model, 512
-    if scale == "smoke":  # a network that compiles soon: there are five programs of it
-        task, model, size = ModularArithmetic(p=7, train_fraction=0.5, sequence="pair"), MLP(widths=(16,)), 8
-    return replace(
-        usual, task=task, model=model, minibatch=Minibatch(size=size), measures=MEASURES,
-        steps=_at(scale, 100, 4_000, 10_000), schedule=Every(steps=_at(scale, 25, 100, 100)),
-        stop_when=_at(scale, None, "generalised", "generalised"), patience=_at(scale, 0, 500, 2_000), **changes,
-    )  # fmt: skip
+    task = ModularArithmetic(train_fraction=_at(scale, 0.5, 0.5, 0.4), sequence="pair")
+    usual = {"task": task, "steps": _at(scale, 100, 4_000, 10_000), "schedule": Every(steps=100)}
+    return _sized(preset("modular-addition").experiment, scale, patience=_at(scale, 0, 500, 2_000), **(usual | changes))
 
 
 def _arm_seeds(scale: Scale) -> tuple[int, ...]:
@@ -118,7 +110,7 @@ def _collapse(scale: Scale) -> tuple[Sweep, Sweep]:
     penalty, seeds = (CollapsePenalty(),), _arm_seeds(scale)
     all_doses = (-1e-1, -1e-2, -1e-3, -1e-4, 0.0, 1e-3, 1e-2, 1e-1)
     doses = _at(scale, (-1e-2, 0.0, 1e-2), (-1e-2, -1e-3, 0.0, 1e-2), all_doses)
-    norm = _one_layer(scale, interventions=penalty, matched="norm")
+    norm = _one_layer(scale, interventions=penalty, matched="norm", steps=_at(scale, 100, 2_000, 10_000))
     matched = _at(scale, (-1e-2,), (-1e-3,), (-1e-2, -1e-3, 1e-2))
     return (
         Sweep(
@@ -131,7 +123,7 @@ def _collapse(scale: Scale) -> tuple[Sweep, Sweep]:
         Sweep(
             "collapse-norm",
             "the same, parameters' norm as without",
-            replace(norm, steps=_at(scale, 100, 2_000, 10_000)),
+            norm,
             seeds,
             {STRENGTH: matched},
         ),
@@ -148,8 +140,8 @@ def _flatness(scale: Scale) -> tuple[Sweep, ...]:
     until = When(until=_at(scale, 50, 2_000, 5_000))
     doses = _at(scale, (AWAY,), (AWAY / 10,), (AWAY / 10, AWAY, 10 * AWAY))
     unplugged = _one_layer(scale, interventions=(FlatnessPenalty(strength=AWAY, when=until), cap))
-    kept = _one_layer(scale, interventions=(FlatnessPenalty(strength=AWAY), cap))
-    kept = replace(kept, steps=_at(scale, 100, 3_000, 10_000))
+    forever = (FlatnessPenalty(strength=AWAY), cap)
+    kept = _one_layer(scale, interventions=forever, steps=_at(scale, 100, 3_000, 10_000))
     return (
         Sweep(
             "flatness",
@@ -172,10 +164,11 @@ def _flatness(scale: Scale) -> tuple[Sweep, ...]:
 def _mlp(scale: Scale, **changes: Any) -> Experiment:
     """MNIST by two hidden layers, with the optimiser that the paper has for images."""
     steps = _at(scale, 60, 3_000, 18_740)
-    task = Images(dataset="mnist", train_size=_at(scale, 1, 5_000, 60_000), test_size=_at(scale, 1, 2_000, None))
-    model = MLP(widths=(200, 200))
     if scale == "smoke":  # the digits need no file
         task, model = Images(dataset="digits", train_size=200, test_size=100), MLP(widths=(16,))
+    else:
+        sizes = {"quick": (5_000, 2_000), "full": (60_000, None)}[scale]
+        task, model = Images(dataset="mnist", train_size=sizes[0], test_size=sizes[1]), MLP(widths=(200, 200))
     return Experiment(
         task=task, model=model, optimizer=SGD(learning_rate=1e-2, momentum=0.9), minibatch=Minibatch(size=64),
         steps=steps, schedule=Every(steps=_at(scale, 20, 100, 200)), measures=MEASURES, probe=2_000,
@@ -214,19 +207,20 @@ def _mnist(scale: Scale) -> tuple[Sweep, ...]:
     )  # fmt: skip
 
 
-def _residual(scale: Scale) -> Experiment:
-    """ResNet-18 with stem and optimiser as published; at the quick scale an eighth of its width."""
-    task = Images(dataset="cifar-10", train_size=_at(scale, None, 1_000, 5_000), test_size=_at(scale, None, 500, 1_000))
-    model = ResNet18(widths=_at(scale, None, (8, 16, 32, 64), (64, 128, 256, 512)), stem="7x7")
-    return Experiment(
-        task=task, model=model, optimizer=SGD(learning_rate=1e-2, momentum=0.9), minibatch=Minibatch(size=64),
-        steps=_at(scale, 1, 200, 468), schedule=Every(steps=_at(scale, 1, 25, 52)), measures=MEASURES, probe=1_000,
+def _residual(full: bool) -> Experiment:
+    """The preset "han-2025-resnet" on the part of CIFAR-10 that is there; or on less of it, an eighth as wide."""
+    task = Images(dataset="cifar-10", train_size=5_000 if full else 1_000, test_size=1_000 if full else 500)
+    widths = (64, 128, 256, 512) if full else (8, 16, 32, 64)
+    usual = preset("han-2025-resnet").experiment
+    return replace(
+        usual, task=task, model=replace(usual.model, widths=widths), measures=MEASURES, probe=1_000,  # type: ignore[type-var]
+        steps=468 if full else 200, schedule=Every(steps=52 if full else 25),
     )  # fmt: skip
 
 
 def _resnet(scale: Scale) -> tuple[Sweep, Sweep]:
     """The paper's network and optimiser on the part of CIFAR-10 that is there."""
-    plain = _mlp(scale) if scale == "smoke" else _residual(scale)  # which would take minutes to compile three times
+    plain = _mlp(scale) if scale == "smoke" else _residual(scale == "full")  # which takes minutes to compile
     seeds, doses = tuple(range(_at(scale, 1, 1, 3))), (-1e-3, 0.0, 1e-3)
     pushed = replace(plain, interventions=push_and_unplug(plain.steps))
     return (
