@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MEMORISED_BY = 600  # the first observation by which the published runs fit their training set
 LEVEL = 0.8  # of the forecasts' intervals: four calibration runs bound it
-SHOWN = 512  # examples, as many as the probe
+SHOWN = 512  # examples, where all are observed
 EMBEDDINGS = ("embedding", "position")
 ADDITION = ("main", "easier")
 
@@ -71,7 +71,7 @@ def spectra(evidence: Evidence) -> pd.DataFrame:
 
 
 def _of_snapshot(runs: Runs, member: int, step: int) -> dict[str, float]:
-    view = runs.view(member, "train", step).first(SHOWN)
+    view = runs.view(member, "train", step).first(runs.experiment.probe or SHOWN)  # as while training
     features = np.asarray(view.features, dtype=np.float64)
     spectrum = np.asarray(measures.spectrum(features))
     inner = {name: array for name, array in view.parameters.items() if name.partition(".")[0] not in EMBEDDINGS}
