@@ -1,6 +1,8 @@
 """Findings: each rule at its bound, on numbers and on simulated runs of which it is known what is wrong with them."""
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -301,3 +303,12 @@ def test_a_check_that_was_not_made_is_refused_with_those_that_were():
 
 def test_the_bounds_are_plain_numbers():
     assert all(math.isfinite(value) for value in vars(Bounds()).values())
+
+
+@pytest.mark.parametrize("bounds", [Bounds(), PhaseRules()], ids=["Bounds", "PhaseRules"])
+def test_the_page_names_every_bound_with_its_value(bounds):
+    page = (Path(__file__).parents[2] / "docs/doctor.md").read_text(encoding="utf-8")
+    told = re.findall(r"`(\w+)` = (\d*\.?\d+)( %)?", page)
+    for name, value in vars(bounds).items():
+        shown = [float(number) / (100 if percent else 1) for named, number, percent in told if named == name]
+        assert any(math.isclose(each, value) for each in shown), name
