@@ -93,6 +93,12 @@ def test_by_default_the_collapse_is_the_event_that_was_declared_before_the_run()
         assert Collapse()(shown) == declared(shown)
 
 
+def test_the_size_of_the_lead_counts_at_the_published_share_of_the_pairs_only():
+    shown = both(made(grokking(4_000)))
+    verdicts = [judged("C3", evidence(choices={"train_fraction": each}, **shown)).verdict for each in (0.2, 0.4)]
+    assert verdicts == ["not reproduced", "reproduced"]
+
+
 def test_a_fall_at_the_start_is_a_collapse_unless_it_is_left_out():
     runs = grokking(start=0.87)  # .07 above the plateau
     early, late = (evidence(choices={"begin": begin}, **both(made(runs))) for begin in (0, 600))
