@@ -12,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from afterfit.engine.minibatches import MinibatchDraw
-from afterfit.engine.pytree import stack
-from afterfit.engine.trainer import Trainer, logits_of, path_name
+from afterfit.engine.observing import logits_of
+from afterfit.engine.pytree import path_name, stack
+from afterfit.engine.trainer import Trainer
 from afterfit.models import Transformer
 from afterfit.models.layers import Linear
 from afterfit.models.transformer_network import TransformerNetwork

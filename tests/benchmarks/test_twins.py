@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from afterfit.engine.trainer import Trainer, logits_of
+from afterfit.engine.observing import logits_of
+from afterfit.engine.trainer import Trainer
 
 sys.path.append(str(Path(__file__).parents[2]))
 

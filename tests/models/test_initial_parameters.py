@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from afterfit.engine.trainer import path_name
+from afterfit.engine.pytree import path_name
 from afterfit.models import CNN, MLP, ResNet18, Transformer, VisionTransformer
 from afterfit.models.layers import LayerNorm
 

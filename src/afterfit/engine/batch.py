@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -14,18 +14,18 @@ import numpy as np
 
 from afterfit.engine.checkpoints import Checkpoints, Parameters, read, snapshots
 from afterfit.engine.members import Batch, Member
+from afterfit.engine.origins import arrays_of, continued
 from afterfit.engine.pytree import stack
 from afterfit.engine.sink import Sink
-from afterfit.engine.trainer import FINITE, Rows, State, Trainer
+from afterfit.engine.state import Rows, State
+from afterfit.engine.trainer import FINITE, Trainer
 from afterfit.engine.treatment import awaited
 from afterfit.interventions import NEVER
 from afterfit.spec import EventRule, Experiment, Streak
-from afterfit.spec.written import kind_name
 
 # Seconds: how soon a request to stop is answered, and how much work a kill can cost.
 CHUNK_SECONDS, CHECKPOINT_SECONDS = 1.0, 30.0
 
-SHARED_PIECES = ("params", "optimizer", "running")  # of a state: what a branch has from its parent in any case
 
 Tree = TypeVar("Tree")
 
@@ -103,11 +103,7 @@ class BatchRun:
                 self._follow_rules(member, rows[member.number])
         for place, member in enumerate(self.placed):
             if member.number not in self.ended:
-                arrays = {
-                    f"{piece}/{index}": np.asarray(leaf[place : place + 1])
-                    for piece, tree in self._pieces(self.state).items()
-                    for index, leaf in enumerate(jax.tree.leaves(tree))
-                }
+                arrays = arrays_of(self.experiment, self.state, place)
                 streaks = [
                     [name, *streak] for (number, name), streak in self.streaks.items() if number == member.number
                 ]
@@ -128,21 +124,7 @@ class BatchRun:
             found.append(saved.arrays)
             self.step = saved.notes["step"]
             self.streaks |= {(member.number, name): Streak(*streak) for name, *streak in saved.notes["streaks"]}
-        self.state = self.state._replace(
-            params=taken_up(found, "params", self.state.params),
-            optimizer=taken_up(found, "optimizer", self.state.optimizer),
-            running=taken_up(found, "running", self.state.running),
-        )
-        plain = State(self.state.params, self.state.optimizer, running=self.state.running)
-        begun = self.state._replace(
-            memory=self.trainer.remember(self.experiments, self.state.params),
-            baseline=self.state.baseline and plain,
-        )
-        pieces = {name: taken_up(found, name, tree) for name, tree in self._pieces(begun).items()}
-        memory = tuple(tree for name, tree in pieces.items() if name.startswith("memory"))
-        of_baseline = {name: pieces[f"baseline.{name}"] for name in SHARED_PIECES} if begun.baseline else None
-        baseline = of_baseline and State(**of_baseline)
-        self.state = sharded(self.state._replace(memory=memory, baseline=baseline))
+        self.state = sharded(continued(self.experiment, self.experiments, self.state, found, self.trainer.remember))
 
     def _end_as_the_parents(self, stored: Mapping[int, set[int]]) -> None:
         """Let go of branches that are over where they begin, if that is an observation: there is a row of it then."""
@@ -153,15 +135,6 @@ class BatchRun:
             if status:
                 self._end(place, member, status)
         self._compact()
-
-    def _pieces(self, state: State) -> dict[str, Any]:
-        """What a state is made of, by names that tell a branch what of it is its own too."""
-        kinds = [kind_name(type(each)) for each in self.experiment.interventions]
-        memories = {f"memory.{i}.{kind}": state.memory[i] for i, kind in enumerate(kinds)}
-        own = {name: getattr(state, name) for name in SHARED_PIECES}
-        baseline = state.baseline
-        of_baseline = {f"baseline.{name}": getattr(baseline, name) for name in SHARED_PIECES} if baseline else {}
-        return own | memories | of_baseline
 
     def _place(self, members: list[Member]) -> None:
         """Put members into the stack: their leaves, seeds and splits."""
@@ -318,20 +291,6 @@ class BatchRun:
 def streamed(experiment: Experiment) -> list[EventRule]:
     """The rules that can be told while training goes on."""
     return [rule for rule in experiment.events if getattr(rule, "ends_runs", True)]
-
-
-def taken_up(found: list[dict[str, np.ndarray]], piece: str, otherwise: Tree) -> Tree:
-    """A stacked piece of a state, of each member as it was found, or else as it is; in arrays of its own."""
-    leaves, structure = jax.tree.flatten(otherwise)
-    own = [np.array(leaf) for leaf in leaves]
-    for place, arrays in enumerate(found):
-        theirs = [arrays[f"{piece}/{index}"] for index in range(len(own)) if f"{piece}/{index}" in arrays]
-        if [array.shape for array in theirs] == [leaf[:1].shape for leaf in own]:
-            for leaf, array in zip(own, theirs, strict=True):
-                leaf[place] = array[0]
-        elif piece in SHARED_PIECES:
-            raise ValueError(f"the state at which a branch begins does not fit it: {piece}")
-    return jax.tree.unflatten(structure, [jnp.asarray(leaf) for leaf in own])
 
 
 def sharded(tree: Tree) -> Tree:

@@ -56,3 +56,8 @@ def stack(parts: Sequence[P]) -> P:
     for part in parts:
         register(part)
     return jax.tree.map(lambda *leaves: jnp.asarray(leaves, jnp.float32), *parts)
+
+
+def path_name(path: tuple[Any, ...]) -> str:
+    """A parameter's name: "blocks.0.mlp_in.weight"."""
+    return ".".join(str(getattr(step, "name", getattr(step, "idx", getattr(step, "key", step)))) for step in path)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cached_property, partial, wraps
-from typing import Any, NamedTuple, TypeVar
+from functools import cached_property, partial
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -19,10 +19,19 @@ import numpy as np
 import optax
 
 from afterfit.engine.minibatches import MinibatchDraw
+from afterfit.engine.observing import (
+    in_blocks,
+    logits_of,
+    one_number,
+    sorted_measures,
+    treated_features,
+    treated_layers,
+)
+from afterfit.engine.pytree import path_name
 from afterfit.engine.randomness import Stream, key
+from afterfit.engine.state import Params, Rows, State
 from afterfit.engine.treatment import (
     FOLLOWING,
-    HEAD_INPUT,
     NOTHING_SEEN,
     Arrays,
     Seen,
@@ -34,43 +43,12 @@ from afterfit.engine.treatment import (
 )
 from afterfit.interventions import NEVER
 from afterfit.models.model import RUNNING
-from afterfit.parts import SpecError, require
+from afterfit.parts import require
 from afterfit.spec import Experiment
 from afterfit.tasks import Table
-from afterfit.views import View, measure_named, observe, of_the_model
+from afterfit.views import View, observe
 
-Params = Any
-Tree = TypeVar("Tree")
-OBSERVED_TOGETHER = 512  # rows of a split that go through the network at a time
 FINITE = ""  # among the measures of an observation: whether all parameters are finite numbers
-
-
-class State(NamedTuple):
-    """What training changes, of one member or stacked: parameters, the optimiser's moments, and what may come beside.
-
-    Weight decay, norms and interventions reach the parameters only.
-    """
-
-    params: Params
-    optimizer: Any
-    memory: tuple[Any, ...] = ()
-    """What interventions remember."""
-    baseline: State | None = None
-    """The paired baseline, trained beside its control; without one of its own."""
-    running: Any = None
-    """What the network carries along without training it, in the network's shape: running averages."""
-
-    @property
-    def arrays(self) -> Any:
-        """All arrays of the network: parameters, and what is carried along."""
-        return eqx.combine(self.params, self.running)
-
-
-class Rows(NamedTuple):
-    """Rows of the table that each member trains and is tested on: int32 (members, n)."""
-
-    train: jax.Array
-    test: jax.Array
 
 
 class Trainer:
@@ -96,7 +74,7 @@ class Trainer:
         self.running_names = [path_name(path) for path, _ in paths if path_name(path[:1]) == RUNNING]
         _require_trainable(self.names, jax.tree.leaves(self.shapes))
         require_fitting(experiment, table.num_classes, self._changeable_layers)
-        self.of_splits, self.of_model = _sorted_measures(experiment)
+        self.of_splits, self.of_model = sorted_measures(experiment)
         self.start = jax.jit(jax.vmap(self._start))
         self.remember = jax.jit(jax.vmap(lambda experiment, params: memories(experiment, self.named(params))))
         self.advance = jax.jit(self._advance, donate_argnums=3)
@@ -321,88 +299,8 @@ class Trainer:
         return inputs[rows].reshape(len(rows), *self.table.inputs.shape[1:])
 
 
-def treated_features(
-    treatment: Treatment | None, network: Any, examples: jax.Array, *, training: bool
-) -> tuple[jax.Array, Any]:
-    """What the head reads, with changes of it and of layers before it; and the network after it saw these examples."""
-    changes = treatment.changes_of_features(observing=not training) if treatment else []
-    if not treatment or not changes:
-        return seen_by(network, examples, training=training)
-    change = partial(treatment.features, observing=not training)
-    inside = () if changes == [HEAD_INPUT] else (change,)
-    features, network = seen_by(network, examples, *inside, training=training)
-    return change(HEAD_INPUT, features), network
-
-
-def seen_by(network: Any, *arguments: Any, training: bool) -> tuple[jax.Array, Any]:
-    """The features of examples, and the network after that: in training, with what it carries along brought up to date.
-
-    Args:
-        network: the Equinox module.
-        arguments: examples, and a change of layers if there is one.
-        training: whether this is a step, or an observation.
-    """
-    if not (training and hasattr(network, RUNNING)):
-        return network.features(*arguments), network
-    features, running = network.training_features(*arguments)
-    return features, eqx.tree_at(lambda n: getattr(n, RUNNING), network, running)
-
-
-def treated_layers(treatment: Treatment | None, network: Any, examples: jax.Array) -> dict[str, jax.Array]:
-    """What observations see of the layers, under changes of them that stay."""
-    changes = treatment.changes_of_features(observing=True) if treatment else []
-    if not treatment or not set(changes) - {HEAD_INPUT} or len(inspect.signature(network.layers).parameters) < 2:
-        return network.layers(examples)
-    return network.layers(examples, partial(treatment.features, observing=True))
-
-
-def logits_of(network: Any, features: jax.Array) -> jax.Array:
-    """The head's output: (N, d) to (N, K)."""
-    # Full precision, as the measures that need the logits ask for, so that they are computed once.
-    logits = jnp.matmul(features, network.head.weight.T, precision="highest")
-    return logits if network.head.bias is None else logits + network.head.bias
-
-
-def one_number(name: str) -> Callable[..., jax.Array]:
-    """The library's measure of this name; SpecError if it does not give one number of arrays that are traced."""
-    measure = measure_named(name)
-
-    @wraps(measure)
-    def checked(*arguments: Any, **named: Any) -> jax.Array:
-        try:
-            value = measure(*arguments, **named)
-        except (TypeError, ValueError) as error:
-            reason = " ".join(str(error).split())
-            raise SpecError("measures", name, f"cannot be taken while training: {reason}") from error
-        shape = jnp.shape(value) if isinstance(value, jax.Array | float) else type(value).__name__
-        require(shape == (), "measures", name, f"gives no single number but {shape}: take it of `runs.network(member)`")
-        return jnp.asarray(value)
-
-    return checked
-
-
-def in_blocks(function: Callable[[jax.Array], Tree], rows: jax.Array) -> Tree:
-    """function(rows), so many at a time as fit a core's cache: on a whole split twice as fast, and little memory."""
-    whole = len(rows) - len(rows) % OBSERVED_TOGETHER
-    blocks = rows[:whole].reshape(-1, OBSERVED_TOGETHER)
-    parts = [jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), jax.lax.map(function, blocks))] if whole else []
-    parts += [function(rows[whole:])] if whole < len(rows) else []
-    return jax.tree.map(lambda *x: jnp.concatenate(x), *parts)
-
-
-def _sorted_measures(experiment: Experiment) -> tuple[list[str], list[str]]:
-    """The names of measures taken on each split, and of those of the model alone."""
-    of_model = [m for m in experiment.measures if m != "loss" and of_the_model(measure_named(m))]
-    return [m for m in experiment.measures if m not in of_model], of_model
-
-
 def _require_trainable(names: list[str], shapes: list[jax.ShapeDtypeStruct]) -> None:
     """Refuse a network with JAX arrays that cannot have a gradient."""
     for name, shape in zip(names, shapes, strict=True):
         right = "all JAX arrays of a model are trained, so they hold real numbers: keep constants as NumPy arrays"
         require(jnp.issubdtype(shape.dtype, jnp.floating), f"model.{name}", str(shape.dtype), right)
-
-
-def path_name(path: tuple[Any, ...]) -> str:
-    """A parameter's name: "blocks.0.mlp_in.weight"."""
-    return ".".join(str(getattr(step, "name", getattr(step, "idx", getattr(step, "key", step)))) for step in path)
