@@ -32,4 +32,5 @@ def test_real_images_are_memorised(name, members, train):
     before, after = sink.curve(0, "train/accuracy")
     assert before < 0.3
     assert after >= 0.98
-    assert sink.curve(0, "test/accuracy")[-1] > 0.15  # chance is .1
+    if dataset == "mnist":  # a hundred images of CIFAR-10 tell next to nothing about others, to a network so small
+        assert sink.curve(0, "test/accuracy")[-1] > 0.3  # chance is .1
