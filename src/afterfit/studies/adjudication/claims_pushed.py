@@ -78,17 +78,18 @@ def _measured(evidence: Evidence, push: Push) -> tuple[Measured, ...]:
 
 def _notes(evidence: Evidence, push: Push) -> tuple[str, ...]:
     """What the push did to the measure it was meant for, and what else it moved as much."""
-    table = evidence.table("moved", moved, needs=SWEEPS)
+    table: Any = evidence.table("moved", moved, needs=SWEEPS)
     said = []
     for task in PUSHED:
         for direction in DIRECTIONS:
-            chosen = table[
+            rows = table[
                 (table["task"] == task) & (table["push"] == push.name) & (table["direction"] == direction)
                 & (table["against"] == "control")
-            ].set_index("measure")["factor"].dropna()  # fmt: skip
-            if push.rival in chosen:
-                own = float(chosen[push.rival])
-                others = {n: f for n, f in chosen.items() if n != push.rival and _size(f) >= _size(own)}
+            ]  # fmt: skip
+            found = dict(rows.set_index("measure")["factor"].dropna())
+            if push.rival in found:
+                own = found.pop(push.rival)
+                others = {name: factor for name, factor in found.items() if _size(factor) >= _size(own)}
                 said.append(f"{direction} ({LABELS[task]}): {push.rival} × {own:.2g}" + _also(others))
     if not said:
         return (SCOPE,)

@@ -52,8 +52,8 @@ def draw_side_by_side(evidence: Evidence) -> Figure:
 
 def _single_tasks(evidence: Evidence) -> dict[str, dict[str, Any]]:
     """What each question's small marks are: by column and measure."""
-    told, forecast = leads_of(evidence), forecasts_of(evidence)
-    told = told[(told["task"] != ALL) & (told["rule"] == "halved")]
+    every, forecast = leads_of(evidence), forecasts_of(evidence)
+    told: Any = every[(every["task"] != ALL) & (every["rule"] == "halved")]
     errors_of = {name: errors(forecast, name) for name in LABELS}
     return {
         "lead": {n: rows["relative_lead"].dropna().to_numpy() for n, rows in told.groupby("measure")},
@@ -151,8 +151,8 @@ def _times(ax: Axes, x: float, times: Any, colour: str) -> None:
 
 def draw_moved(evidence: Evidence) -> Figure:
     """Rows pushes and directions, columns measures: the factor against the control as a colour and a number."""
-    table = evidence.table("moved", moved, needs=SWEEPS)
-    table = table[table["against"] == "control"]
+    everything: Any = evidence.table("moved", moved, needs=SWEEPS)
+    table = everything[everything["against"] == "control"]
     rows = [(task, push, way) for task in PUSHED for push in PUSHES for way in DIRECTIONS]
     figure, axes = panels(1, width=6.4, height=0.6 + 0.27 * len(rows))
     ax = axes[0, 0]

@@ -86,7 +86,7 @@ def of_task(runs: Runs, setting: str) -> list[dict[str, Any]]:
     decays, seeds = (runs.observations[name].values for name in (DECAY, "seed"))
     chosen = (decays > 0) | (population == "all")
     observations = thinned(runs.observations).isel(member=np.flatnonzero(chosen))
-    events = runs.events()[chosen]
+    events: Any = runs.events()[chosen]
     here = outcomes(runs)[(decays > 0) & np.isin(seeds, fitted)]
     median = median_time(here).estimate
     rows: list[dict[str, Any]] = []

@@ -133,7 +133,7 @@ def described(found: Announced) -> dict[str, float]:
 
 
 def _leads(found: Announced) -> LeadTimes:
-    return lead_times(found.outcome, found.event, draws=999)
+    return lead_times(found.outcome, found.event, quantiles=(), draws=99)  # of which the median and the share are read
 
 
 def _entries(name: str, quantity: Any) -> dict[str, float]:
@@ -143,7 +143,7 @@ def _entries(name: str, quantity: Any) -> dict[str, float]:
 
 def row_of(table: pd.DataFrame, **wanted: Any) -> Mapping[str, Any] | None:
     """The one row with these values, or None."""
-    chosen = table
+    chosen: Any = table
     for name, value in wanted.items():
         chosen = chosen[chosen[name] == value]
     return None if chosen.empty else chosen.iloc[0].to_dict()
@@ -151,7 +151,7 @@ def row_of(table: pd.DataFrame, **wanted: Any) -> Mapping[str, Any] | None:
 
 def arms_that_generalise(table: pd.DataFrame) -> Iterator[tuple[str, float]]:
     """The tasks and weight decays of which at least half of the runs generalise."""
-    first = table[(table["task"] != ALL) & (table["measure"] == table["measure"].iloc[0])]
+    first: Any = table[(table["task"] != ALL) & (table["measure"] == table["measure"].iloc[0])]
     for (task, decay), rows in first.groupby(["task", "decay"], sort=False):
         row = rows.iloc[0]
         if row["generalised"] >= row["runs"] / 2:

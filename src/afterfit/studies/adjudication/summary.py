@@ -86,7 +86,7 @@ def _quantity(column: str, found: Quantity | Comparison | None) -> dict[str, flo
 
 def aucs(table: pd.DataFrame, measure: str, setting: str = "failure times", share: float = SHARES[0]) -> pd.Series:
     """The areas by task, those that could be told."""
-    chosen = table[(table["kind"] == "task") & (table["measure"] == measure) & (table["setting"] == setting)]
+    chosen: Any = table[(table["kind"] == "task") & (table["measure"] == measure) & (table["setting"] == setting)]
     chosen = chosen[np.isclose(chosen["share"].to_numpy(dtype=float), share)]
     return chosen.set_index("task")["auc"].dropna()
 
@@ -106,7 +106,7 @@ def mean_auc(
 
 def errors(table: pd.DataFrame, measure: str, setting: str = "failure times") -> pd.Series:
     """The errors of held-out runs, by task, seed and weight decay."""
-    chosen = table[(table["kind"] == "run") & (table["measure"] == measure) & (table["setting"] == setting)]
+    chosen: Any = table[(table["kind"] == "run") & (table["measure"] == measure) & (table["setting"] == setting)]
     columns = ["task", "seed", "decay"]
     return chosen.set_index(columns)["error"]
 
