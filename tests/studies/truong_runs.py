@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
 
 import numpy as np
 import xarray as xr
@@ -64,10 +65,14 @@ def made(courses, *, seeds=None, varied=None, status=None):
     return Made(xr.Dataset(data, coords=coords))
 
 
-def evidence(folder=Path("nowhere"), scale="quick", choices=None, **sweeps):
+FOLDERS = TemporaryDirectory(prefix="afterfit-made-up-", ignore_cleanup_errors=True)
+
+
+def evidence(folder=None, scale="quick", choices=None, **sweeps):
     """Evidence of such sweeps under the study's choices; sweeps are named with _ for -."""
     runs = {name.replace("_", "-"): sweep for name, sweep in sweeps.items()}
     defaults = {choice.name: choice.default for choice in STUDY.choices}
+    folder = folder or Path(mkdtemp(dir=FOLDERS.name))  # of its own: tables are kept by what runs say of themselves
     return Evidence(scale, folder, runs, {**defaults, **(choices or {})})
 
 

@@ -25,6 +25,7 @@ from afterfit.studies.truong_2026.readings import (
     thresholds,
     value_at,
 )
+from afterfit.studies.truong_2026.tables import MEMORISED_BY, NORMS, spectra
 
 if TYPE_CHECKING:
     from afterfit.studies.evidence import Evidence
@@ -57,11 +58,13 @@ def two_phases(evidence: Evidence) -> Finding:
             Measured("runs that generalised", grokked.events, n=len(grokked), published="10 of 10"),
             mean_measured("H̃ at the start", start, "≈ .78"),
             mean_measured("largest norm before the collapse / norm at the start", grown, "above 1"),
+            mean_measured("norm without embeddings when memorised / at the start", inner_growth(evidence, sweep)),
             mean_measured("train accuracy ≥ .95", memorised.time[~memorised.censored], "by ≈ 500", "step"),
         ),
         notes=(
-            "The norm is that of all parameters; the embeddings, which start as N(0, 1), make up nearly all of it. The "
-            "table of norms has it without them.",
+            "The norm is that of all parameters; the embeddings, which start as N(0, 1) and shrink by weight decay, "
+            "make up nearly all of it. Without them it is known at snapshots only, so it is shown beside, at step "
+            f"{MEMORISED_BY}.",
         ),
     )
 
@@ -76,6 +79,18 @@ def norm_growth(evidence: Evidence, sweep: str) -> list[float]:
         if len(before):
             found.append(float(before.max() / norms[0]))
     return found
+
+
+def inner_growth(evidence: Evidence, sweep: str) -> list[float]:
+    """By run: the norm of all but the embeddings at the snapshot when all is memorised, over that at the start."""
+    table = evidence.table("spectra", spectra, NEEDS)
+    norms = {
+        (seed, step): norm
+        for of, seed, step, norm in zip(*(table[name] for name in ("sweep", "seed", "step", NORMS[1])), strict=True)
+        if of == sweep
+    }
+    both = [seed for seed, step in norms if step == MEMORISED_BY and (seed, 0) in norms]
+    return [float(norms[seed, MEMORISED_BY] / norms[seed, 0]) for seed in both]
 
 
 def threshold(evidence: Evidence) -> Finding:

@@ -86,8 +86,10 @@ def order_of_events(evidence: Evidence) -> Figure:
     cell.set_yticks([float(np.mean(rows.index)) for _, rows in blocks], [str(name) for name, _ in blocks], fontsize=6)
     cell.set_ylim(len(table) - 0.5, -0.5)
     cell.set_xscale("symlog", linthresh=200)
+    cell.set_xlim(left=0)
     cell.set_xlabel("step")
-    key(cell, [*((name, colour) for name, colour in events), ("followed", "#d5dae2")], loc="upper right", fontsize=6)
+    entries = [*((name, colour) for name, colour in events), ("followed", "#d5dae2")]
+    key(cell, entries, loc="lower left", bbox_to_anchor=(0, 1), ncols=4, fontsize=6)
     return figure
 
 

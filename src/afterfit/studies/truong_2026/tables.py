@@ -25,6 +25,8 @@ MEMORISED_BY = 600  # the first observation by which the published runs fit thei
 LEVEL = 0.8  # of the forecasts' intervals: four calibration runs bound it
 SHOWN = 512  # examples, where all are observed
 EMBEDDINGS = ("embedding", "position")
+NORMS = ("norm", "norm_without_embeddings")
+RANKS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128)
 ADDITION = ("main", "easier")
 
 
@@ -67,7 +69,8 @@ def spectra(evidence: Evidence) -> pd.DataFrame:
                 row = {"sweep": sweep, "seed": record.seed, "step": step}
                 row |= _of_snapshot(runs, record.member, step)
                 rows.append(row)
-    return pd.DataFrame(rows)
+    columns = ["sweep", "seed", "step", "entropy", "entropy_float32", "entropy_uncentred", *NORMS]
+    return pd.DataFrame(rows, columns=[*columns, *(f"share_{rank}" for rank in RANKS)])
 
 
 def _of_snapshot(runs: Runs, member: int, step: int) -> dict[str, float]:
@@ -79,14 +82,11 @@ def _of_snapshot(runs: Runs, member: int, step: int) -> dict[str, float]:
         "entropy": float(measures.spectral_entropy(features)),
         "entropy_float32": float(measures.spectral_entropy(features.astype(np.float32))),
         "entropy_uncentred": float(measures.spectral_entropy(features, center=False)),
-        "norm": float(measures.weight_norm(view.parameters)),
-        "norm_without_embeddings": float(measures.weight_norm(inner)),
+        NORMS[0]: float(measures.weight_norm(view.parameters)),
+        NORMS[1]: float(measures.weight_norm(inner)),
     }
     shares = spectrum / spectrum.sum() if spectrum.sum() > 0 else spectrum
     return found | {f"share_{rank}": float(shares[rank - 1]) for rank in RANKS if rank <= len(shares)}
-
-
-RANKS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128)
 
 
 def models() -> dict[str, tuple[str, Model]]:
