@@ -19,6 +19,7 @@ from afterfit.parts import require
 from afterfit.watch.samples import LABEL_KEYS, Samples
 
 if TYPE_CHECKING:
+    from afterfit.watch.torch_source import TorchSource
     from afterfit.watch.watch import Watch
 
 IGNORED = -100
@@ -52,7 +53,7 @@ def doctor(
         findings += optimizer_findings(watch.source.model, optimizer, planned_steps, bounds)
         findings += _start(watch, record, bounds)
         findings += _arithmetic(watch, record, bounds)
-        findings += _data(watch.source.samples, watch.source.model.num_classes, watch.phases.rise, bounds)
+        findings += _data(watch.source, watch.phases.rise, bounds)
     judged = {name: values for name, values in record.items() if name != "train/softmax_collapse" or not watch.source}
     return Diagnosis.of([*findings, *signatures(judged, watch.phases, bounds)])
 
@@ -135,20 +136,21 @@ def is_norm(module: Any) -> bool:
     return "norm" in type(module).__name__.lower()
 
 
-def _data(splits: Mapping[str, Samples], num_classes: int, rise: float, bounds: Bounds) -> list[Finding]:
+def _data(source: TorchSource, rise: float, bounds: Bounds) -> list[Finding]:
     """Leakage, contradictions, balance and the size of the test split, on the examples that are looked at."""
-    train, test = splits["train"], splits.get("test")
-    found = [check.balance(_counts(train, num_classes), " looked at", bounds=bounds)]
+    train, test, num_classes = source.samples["train"], source.samples.get("test"), source.model.num_classes
+    looked_at = " looked at" + (f" by rank {source.rank} of {source.ranks}" if source.ranks > 1 else "")
+    found = [check.balance(_counts(train, num_classes), looked_at, bounds=bounds)]
     inputs = _fingerprints(train)
     if inputs:
-        found.append(check.contradictions(inputs, _label_bytes(train), " looked at"))
+        found.append(check.contradictions(inputs, _label_bytes(train), looked_at))
     if test is None:
         rule = "held-out data are given: without them nobody can tell whether a network generalises"
         return [*found, Finding("test data", "warning", "none were given", rule, "give test= to the watch")]
     if inputs:
-        among = f" looked at, against {len(inputs):,} training inputs,"
+        among = f"{looked_at}, against {len(inputs):,} training inputs,"
         found.append(check.leakage(inputs, _fingerprints(test), among, bounds=bounds))
-    return [*found, check.resolution(sum(_counts(test, num_classes)), rise)]
+    return [*found, check.resolution(source.ranks * sum(_counts(test, num_classes)), rise)]
 
 
 def _counts(samples: Samples, num_classes: int) -> list[int]:
