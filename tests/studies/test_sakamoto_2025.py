@@ -103,10 +103,11 @@ def _number(name):
 
 def test_half_way_is_between_the_start_and_the_end():
     steps = np.arange(0, 20)
-    assert half_way(steps, np.where(steps < 9, 0.0, 1.0), 0) == 9
-    assert half_way(steps, np.where(steps < 9, 5.0, 1.0), 3) == 9
-    assert half_way(steps, np.ones(20), 0) is None  # goes nowhere
-    assert half_way(steps, steps * 1.0, 17) is None  # too few observations after
+    assert half_way(steps, np.where(steps < 9, 0.0, 1.0)) == 9
+    assert half_way(steps, np.where(steps < 9, 5.0, 1.0)) == 9
+    assert half_way(steps, np.maximum(0, 10.0 - abs(steps - 5))) == 10  # rises first, to 10 at step 5
+    assert half_way(steps, np.ones(20)) is None  # goes nowhere
+    assert half_way(steps[:5], steps[:5] * 1.0) is None  # too few observations
 
 
 def test_a_run_groks_if_it_gains_late_and_not_otherwise():
@@ -115,6 +116,7 @@ def test_a_run_groks_if_it_gains_late_and_not_otherwise():
     assert np.allclose([run["accuracy"] for run in late], 12_000, rtol=0.25)
     at_once = made(decays=(0.1,), unit=30.0)  # generalises at 300, fits at 500
     assert not any(run["groks"] for run in per_run(evidence(mnist=at_once), "mnist"))
+    assert all(run["rises"] for run in per_run(evidence(mnist=at_once), "mnist"))
     never = made(decays=(0.1,), fit=1e9)
     assert {run["memorised"] for run in per_run(evidence(mnist=never), "mnist")} == {None}
 
@@ -188,9 +190,12 @@ def test_early_birds_speak_against_the_explanation():
     assert verdict("A12", mnist=made(lag=0.7), fashion=made(decays=(0.3,), lag=0.7)).verdict == "reproduced"
     birds = verdict("A12", mnist=made(lag=3.0, decays=(0.3, 0.1)), fashion=two)
     assert birds.verdict == "not reproduced"
-    assert next(each for each in birds.measured if "early birds" in each.what).value == pytest.approx(
-        np.log(3), abs=0.2
-    )
+    # .3 (.002/.3)^r is half of .3 where r = log 2/log 150, which is before r = ½
+    half = np.log(2) / np.log(150)
+    assert birds.measured[0].value == pytest.approx(np.log(3) + 0.15 * np.log(half / (1 - half)), abs=0.05)
+    late = made(lag=3.0, decays=(0.3,))
+    logarithm = CLAIMS["A12"].judge(evidence(mnist=late, fashion=late).choosing(half_way="logarithm"))
+    assert logarithm.measured[0].value == pytest.approx(np.log(3), abs=0.05)
     none = made(decays=(0.3,), gain=0.0)
     assert verdict("A12", mnist=none, fashion=none).verdict == "inconclusive"
 

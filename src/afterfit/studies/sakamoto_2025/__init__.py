@@ -21,6 +21,10 @@ STUDY = Study(
             "mean_norm", ("max_norm",),
         ),
         Choice(
+            "half_way", "RNC1 is half way as it is, or in its logarithm, in which an exponential decay has no end and"
+            " so half way depends on the budget", "linear", ("logarithm",),
+        ),
+        Choice(
             "epsilon_2", "the RNC1 at which a network counts as collapsed: .1, .2 or .03 (in theorem 4.3's setting"
             " .005, .01 or .002)", "middle", ("loose", "tight"),
         ),

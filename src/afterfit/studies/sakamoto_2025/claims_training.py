@@ -59,7 +59,7 @@ def accuracies(evidence: Evidence) -> Finding:
 
 def together(evidence: Evidence) -> Finding:
     """A2: RNC1 and test accuracy half way at once, earlier with more decay, NC2 towards 1."""
-    runs = [run for run in per_run(evidence, "mnist") if run["groks"]]
+    runs = [run for run in per_run(evidence, "mnist") if run["rises"]]
     at_once = counted(runs, lambda run: _at_once(run["accuracy"], run["rnc1"]))
     nearer = counted(runs, lambda run: run["nc2"] is not None and run["nc2"] < 0.5)
     risen, why = law(evidence, "mnist", RISEN)
@@ -68,7 +68,7 @@ def together(evidence: Evidence) -> Finding:
     ruling = rules.all_of(
         rules.all_runs("RNC1 and test accuracy half way within a factor of two", *at_once),
         earlier,
-        rules.all_runs("log NC2 at the end less than half of that at memorisation", *nearer),
+        rules.all_runs("log NC2 at the end less than half of its largest", *nearer),
     )
     ratios = [np.log(run["rnc1"] / run["accuracy"]) for run in runs if run["accuracy"] and run["rnc1"]]
     measured = (
@@ -161,15 +161,15 @@ def _goes_with_error(observations, member: int, measure: str, memorised: int | N
 
 
 def early_birds(evidence: Evidence) -> Finding:
-    """A12: in how many runs that grok RNC1 is half way no later than test accuracy."""
+    """A12: in how many runs that generalise RNC1 is half way no later than test accuracy."""
     runs = [run for sweep in ("mnist", "fashion") for run in per_run(evidence, sweep)]
-    runs = [run for run in runs if run["groks"] and run["accuracy"] is not None and run["rnc1"] is not None]
+    runs = [run for run in runs if run["accuracy"] is not None and run["rnc1"] is not None]
     not_early = counted(runs, lambda run: run["rnc1"] <= run["accuracy"])
     birds = [run for run in runs if run["rnc1"] > run["accuracy"]]
     measured = (
         Measured.of("log(step of RNC1 / step of test accuracy) in early birds", mean_of(
             [float(np.log(run["rnc1"] / run["accuracy"])) for run in birds])),
-        Measured.of("log NC2 at the end over that at memorisation, early birds", mean_of(
+        Measured.of("log NC2 at the end over its largest, early birds", mean_of(
             [run["nc2"] for run in birds if run["nc2"] is not None])),
         Measured.of("the same, other runs", mean_of(
             [run["nc2"] for run in runs if run["rnc1"] <= run["accuracy"] and run["nc2"] is not None])),
@@ -209,6 +209,9 @@ def text(evidence: Evidence) -> Finding:
     return Finding("not comparable", "no text classification was run: the three data sets are not part of afterfit")
 
 
+HALF_WAY = (
+    "A course is half way between where it is farthest from its end and its end (median of the last five observations)"
+)
 GROKS = f"a run groks if later than {LATE} × its memorisation (99 %) it gains {LATE_GAIN} of test accuracy or more"
 TRAINING = (
     Claim(
@@ -220,9 +223,9 @@ TRAINING = (
     Claim(
         "A2", "For every weight decay RNC1 falls when test accuracy rises, earlier for larger decay; NC2 goes to 1 like"
         " RNC1", "seen in all panels", "Fig 3",
-        f"{GROKS}. In all runs that grok: RNC1 (logarithm) and test accuracy are half way from memorisation to their"
-        " end within a factor of two in steps, and log NC2 ends below half of its value at memorisation; and the"
-        " exponent of weight decay in the step of 50 % test accuracy is below 0", ("mnist",), together, ("rnc1_scale",),
+        f"{HALF_WAY}. In all runs whose test accuracy gains .2: RNC1 and test accuracy are half way within a factor of"
+        " two in steps, and log NC2 ends below half of its largest; and the exponent of weight decay in the step of"
+        " 50 % test accuracy is below 0", ("mnist",), together, ("rnc1_scale", "half_way"),
     ),
     Claim(
         "A3", "τ₁ does not depend on weight decay, τ₂ is proportional to its inverse (AdamW)", "exponents 0 and −1",
@@ -261,13 +264,13 @@ OPEN = (
     Claim(
         "A12", "Ours: there are no early birds, runs whose test accuracy is half way before RNC1 is",
         "the paper's explanation needs collapse to come first", "section 4",
-        f"{GROKS}; of the runs that grok, on MNIST and Fashion-MNIST, all have log RNC1 half way no later than test"
-        " accuracy", ("mnist", "fashion"), early_birds, ("rnc1_scale",),
+        f"{HALF_WAY}. Of the runs whose test accuracy gains .2, on MNIST and Fashion-MNIST, all have RNC1 half way no"
+        " later than test accuracy", ("mnist", "fashion"), early_birds, ("rnc1_scale", "half_way"),
     ),
     Claim(
         "A13", "Ours: cross-entropy in place of squared error groks in the same way", "open question", "section 6",
-        f"{GROKS}; all runs do, with RNC1 and test accuracy half way within a factor of two", ("cross-entropy",),
-        other_loss, ("rnc1_scale",),
+        f"{GROKS}; all runs do, with RNC1 and test accuracy half way (as in A2) within a factor of two",
+        ("cross-entropy",), other_loss, ("rnc1_scale", "half_way"),
     ),
     Claim(
         "A14", "Ours: without weight decay there is neither collapse nor generalisation", "τ₂ → ∞ as λ → 0", "Thm 4.3",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from afterfit.studies.drawings import COLOURS, courses, key, panels, step_axis
 from afterfit.studies.sakamoto_2025.figures_theory import THEORY
 from afterfit.studies.sakamoto_2025.information import information
-from afterfit.studies.sakamoto_2025.readings import DECAY, LAST, per_run
+from afterfit.studies.sakamoto_2025.readings import LAST, by_decay, per_run
 from afterfit.studies.sakamoto_2025.tables import MARGIN_DECAY, PAIR, SWEEP, margins
 from afterfit.studies.study import Drawing
 
@@ -19,14 +19,6 @@ if TYPE_CHECKING:
     from afterfit.studies.evidence import Evidence
 
 TRAIN, TEST, RNC1, NC1, NC2 = COLOURS[0], COLOURS[1], COLOURS[2], COLOURS[4], COLOURS[3]
-
-
-def by_decay(observations: xr.Dataset) -> dict[float, list[int]]:
-    """Members by weight decay, the largest first."""
-    found: dict[float, list[int]] = {}
-    for member in observations["member"].values.tolist():
-        found.setdefault(float(observations[DECAY].sel(member=member)), []).append(member)
-    return dict(sorted(found.items(), reverse=True))
 
 
 def _accuracies(axes: Axes, observations: xr.Dataset, members: list[int]) -> None:
@@ -100,7 +92,7 @@ def _columns(evidence: Evidence, sweep: str, measures: tuple[tuple[str, str, str
     axes[0, 0].set_ylabel("accuracy")
     for row, (_, _, name) in enumerate(measures, start=1):
         axes[row, 0].set_ylabel(name)
-    key(axes[0, -1], [("train", TRAIN), ("test", TEST)], loc="lower right")
+    key(axes[0, -1], [("train", TRAIN), ("test", TEST)], loc="upper left")
     return figure
 
 
@@ -140,7 +132,7 @@ def early_birds(evidence: Evidence) -> Figure:
         known = [run for run in runs if run["nc2"] is not None]
         leads = [run["accuracy"] / run["rnc1"] for run in known]
         axes[0, 1].scatter(leads, [run["nc2"] for run in known], color=colour, s=12)
-    low, high = 1e2, 1e5
+    low, high = 1e3, 1e5
     axes[0, 0].plot([low, high], [low, high], color="0.6", linewidth=0.6)
     axes[0, 0].set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high))
     axes[0, 0].set(
@@ -148,7 +140,10 @@ def early_birds(evidence: Evidence) -> Figure:
     )
     axes[0, 1].axvline(1, color="0.6", linewidth=0.6)
     axes[0, 1].set(xscale="log", xlabel="step of accuracy / step of RNC1", title="left of the line: early birds")
-    axes[0, 1].set_ylabel("log NC2, end over memorisation")
+    axes[0, 1].set(xlim=(0.2, 5))
+    axes[0, 1].set_xticks([0.25, 0.5, 1, 2, 4], ["¼", "½", "1", "2", "4"])
+    axes[0, 1].minorticks_off()
+    axes[0, 1].set_ylabel("log NC2, end over largest")
     key(axes[0, 0], [("MNIST", TRAIN), ("Fashion-MNIST", TEST)], loc="upper left")
     return figure
 
@@ -179,8 +174,9 @@ DRAWINGS = (
     Drawing("fig7", "CNN: accuracy, RNC1 and NC1 (Fig 7).", ("cnn",), cnn),
     Drawing("fig9", "Vision transformer: accuracy, RNC1 and NC1 (Fig 9).", ("transformer",), transformer),
     *THEORY,
-    Drawing("early_birds", "Runs that grok: when test accuracy and RNC1 (logarithm) are half way from memorisation to"
-            f" the median of the last {LAST} observations, and how far NC2 came.", (SWEEP, "fashion"), early_birds),
+    Drawing("early_birds", "Runs that generalise: when test accuracy and RNC1 are half way between where they"
+            f" are farthest from their end and the median of the last {LAST} observations; and how far NC2 came.",
+            (SWEEP, "fashion"), early_birds),
     Drawing("open_questions", "Cross-entropy in place of squared error, and no weight decay.",
             ("cross-entropy", "no-decay"), open_questions),
 )  # fmt: skip

@@ -8,7 +8,7 @@ import numpy as np
 
 from afterfit.spec import Threshold
 from afterfit.studies.drawings import COLOURS, key, panels, step_axis
-from afterfit.studies.sakamoto_2025.readings import THRESHOLDS, times
+from afterfit.studies.sakamoto_2025.readings import THRESHOLDS, by_decay, times
 from afterfit.studies.sakamoto_2025.sweeps import GD_COLLAPSES, GD_TIMES, LOSSES
 from afterfit.studies.sakamoto_2025.tables import NOISES, SWEEP, bounds, chain, rates
 from afterfit.studies.study import Drawing
@@ -37,7 +37,7 @@ def error_bound(evidence: Evidence) -> Figure:
         step_axis(place)
     axes[0, 0].set_ylabel("error, and its bound")
     names = ("test error", "bound, full variance", "bound, directional", "bound by training images")
-    key(axes[0, 0], [(name, colour) for name, (_, colour) in zip(names, lines, strict=True)], loc="lower left")
+    _legend(figure, [(name, colour) for name, (_, colour) in zip(names, lines, strict=True)])
     return figure
 
 
@@ -56,12 +56,11 @@ def information_chain(evidence: Evidence) -> Figure:
             error = 2 * shown["standard_error"]
             marks = {"fmt": "o", "markersize": 3.5, "markerfacecolor": face, "elinewidth": 0.8}
             place.errorbar(shown["step"], shown["estimate"], error, color=KNOWN, **marks)  # type: ignore[arg-type]
-        place.set(yscale="symlog", title=f"σ = {noise:g}")
+        place.set_title(f"σ = {noise:g}")
         place.set_yscale("symlog", linthresh=0.01)
         step_axis(place)
     axes[0, 0].set_ylabel("nats")
-    names = [("trace", FULL), ("log-det", DIRECTIONAL), ("estimate (open: doubted)", KNOWN)]
-    key(axes[0, -1], names, loc="upper right")
+    _legend(figure, [("trace", FULL), ("log-det", DIRECTIONAL), ("estimate (open: doubted)", KNOWN)])
     return figure
 
 
@@ -80,9 +79,20 @@ def two_times(evidence: Evidence) -> Figure:
         for rule, colour in rules:
             _scatter(place, evidence, sweep, rule, colour)
         place.set(xscale="log", yscale="log", xlabel="weight decay λ", title=title)
+        decays = by_decay(evidence.observations(sweep))
+        place.set_xticks(list(decays), [f"{decay:g}" for decay in decays])
+        place.minorticks_off()
     axes[0, 0].set_ylabel("step")
-    key(axes[0, 0], [("τ₁: fitted", FULL), ("τ₂: collapsed", KNOWN), ("slope −1", "0.6")], loc="lower left")
+    _legend(figure, [("τ₁: fitted", FULL), ("τ₂: collapsed", KNOWN), ("slope −1", "0.6")])
     return figure
+
+
+def _legend(figure: Figure, entries: list[tuple[str, str]]) -> None:
+    """A legend of colours below all panels."""
+    from matplotlib.lines import Line2D
+
+    lines = [Line2D([], [], color=colour) for _, colour in entries]
+    figure.legend(lines, [label for label, _ in entries], loc="outside lower center", ncols=len(entries))
 
 
 def _scatter(place: Axes, evidence: Evidence, sweep: str, rule: Threshold, colour: str) -> None:

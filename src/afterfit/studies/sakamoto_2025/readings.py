@@ -58,6 +58,14 @@ def law(
         return None, str(error)
 
 
+def by_decay(observations: xr.Dataset) -> dict[float, list[int]]:
+    """Members by weight decay, the largest first."""
+    found: dict[float, list[int]] = {}
+    for member in observations["member"].values.tolist():
+        found.setdefault(float(observations[DECAY].sel(member=member)), []).append(member)
+    return dict(sorted(found.items(), reverse=True))
+
+
 def course(observations: xr.Dataset, member: int, measure: str) -> tuple[np.ndarray, np.ndarray]:
     """Steps and values of one member's measure, where it was observed and finite."""
     values = np.asarray(observations[measure].sel(member=member).values, dtype=float)
@@ -74,19 +82,20 @@ def value_near(observations: xr.Dataset, member: int, measure: str, step: int) -
     return float(values[nearest]) if abs(steps[nearest] - step) <= NEAR * step else None
 
 
-def half_way(steps: np.ndarray, values: np.ndarray, start: int) -> int | None:
-    """The first step from `start` on at which a course has gone half of its way to its end; None if it goes nowhere.
+def half_way(steps: np.ndarray, values: np.ndarray) -> int | None:
+    """The first step at which a course has gone half of its way to its end; None if it goes nowhere.
 
-    The way leads from the value at `start` to the median of the last five observations. For RNC1 and NC2 the logarithm
-    is given.
+    The way begins where the course is farthest from its end, and the end is the median of the last five observations.
+    RNC1 rises a little before it falls, and a network may generalise before it memorises: so neither the first
+    observation nor memorisation can be the beginning.
     """
-    after = steps >= start
-    if after.sum() <= LAST:
+    if len(steps) <= LAST:
         return None
-    origin, end = values[after][0], float(np.median(values[-LAST:]))
-    if abs(end - origin) < 1e-9:
+    end = float(np.median(values[-LAST:]))
+    start = int(np.argmax(np.abs(values - end)))
+    if abs(values[start] - end) < 1e-9:
         return None
-    return int(steps[after][np.argmax((values[after] - origin) / (end - origin) >= 0.5)])
+    return int(steps[start:][np.argmax((values[start:] - values[start]) / (end - values[start]) >= 0.5)])
 
 
 def late_gain(observations: xr.Dataset, member: int, memorised: int | None) -> float | None:
@@ -102,10 +111,11 @@ def late_gain(observations: xr.Dataset, member: int, memorised: int | None) -> f
 
 
 def per_run(evidence: Evidence, sweep: str) -> list[dict[str, Any]]:
-    """One dictionary a run: member, decay, memorisation, whether it groks, and when its courses are half way.
+    """One dictionary a run: member, decay, memorisation, late gain, whether it rises and groks, and half ways.
 
-    `accuracy` and `rnc1` are the steps at which test accuracy and log RNC1 are half way from memorisation to their end,
-    None where the run does not grok. `nc2` is how far log NC2 has come towards 0 by then: its end over its start.
+    `rises`: test accuracy ends .2 or more above its least. `accuracy` and `rnc1` are the steps at which test accuracy
+    and RNC1 (as it is, or its logarithm, by the choice "half_way") are half way, None where the run does not rise.
+    `nc2` is log NC2 at the end over the largest.
     """
     observations, events = evidence.observations(sweep), evidence.events(sweep)
     found = []
@@ -113,26 +123,21 @@ def per_run(evidence: Evidence, sweep: str) -> list[dict[str, Any]]:
         row = events.loc[member]
         memorised = None if row["memorised_censored"] else int(row["memorised"])
         gain = late_gain(observations, member, memorised)
-        groks = gain is not None and gain >= LATE_GAIN
-        run = {"member": member, "seed": int(row["seed"]), "decay": float(row.get(DECAY, np.nan)), "groks": groks}
-        run |= {"memorised": memorised, "gain": gain, "accuracy": None, "rnc1": None, "nc2": None}
-        if groks and memorised is not None:
-            run |= _courses(observations, member, memorised, rnc1_name(evidence))
-        found.append(run)
+        steps, accuracy = course(observations, member, "test/accuracy")
+        rises = len(accuracy) > LAST and bool(np.median(accuracy[-LAST:]) - accuracy.min() >= LATE_GAIN)
+        run = {"member": member, "seed": int(row["seed"]), "decay": float(row.get(DECAY, np.nan)), "rises": rises}
+        run |= {"memorised": memorised, "gain": gain, "groks": gain is not None and gain >= LATE_GAIN}
+        run |= {"accuracy": half_way(steps, accuracy) if rises else None, "rnc1": None, "nc2": None}
+        found.append(run | (_collapse(evidence, observations, member) if rises else {}))
     return found
 
 
-def _courses(observations: xr.Dataset, member: int, memorised: int, rnc1: str) -> dict[str, Any]:
-    steps, accuracy = course(observations, member, "test/accuracy")
-    rnc1_steps, spread = course(observations, member, rnc1)
-    nc2_steps, condition = course(observations, member, "train/nc2")
-    logs = np.log(np.maximum(condition, 1.0))
-    origin = logs[nc2_steps >= memorised][:1]
-    return {
-        "accuracy": half_way(steps, accuracy, memorised),
-        "rnc1": half_way(rnc1_steps, np.log(np.maximum(spread, 1e-12)), memorised),
-        "nc2": float(np.median(logs[-LAST:]) / origin[0]) if len(origin) and origin[0] > 0 else None,
-    }
+def _collapse(evidence: Evidence, observations: xr.Dataset, member: int) -> dict[str, Any]:
+    steps, spread = course(observations, member, rnc1_name(evidence))
+    spread = np.log(np.maximum(spread, 1e-12)) if evidence.choices["half_way"] == "logarithm" else spread
+    logs = np.log(np.maximum(course(observations, member, "train/nc2")[1], 1.0))
+    known = len(logs) > LAST and logs.max() > 0
+    return {"rnc1": half_way(steps, spread), "nc2": float(np.median(logs[-LAST:]) / logs.max()) if known else None}
 
 
 def mean_of(values: list[float]) -> Comparison | None:
