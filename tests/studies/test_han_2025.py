@@ -14,7 +14,7 @@ from afterfit.spec import GENERALISED, MEMORISED
 from afterfit.studies import study
 from afterfit.studies.evidence import Evidence
 from afterfit.studies.han_2025 import collapse, flatness, memorising, proposition, tables
-from afterfit.studies.han_2025.readings import STRENGTH, arm, doublings, ends, longer, times
+from afterfit.studies.han_2025.readings import STRENGTH, arm, doublings, ends, log_row, longer, times
 from afterfit.studies.han_2025.sweeps import push_and_unplug
 from afterfit.theory import simplex_frame
 
@@ -383,3 +383,10 @@ def test_clustering_by_the_text_is_the_code_s_times_samples_and_pairs_for_equal_
     found = tables.clustering(features, labels)
     assert found["ncc_mean"] == pytest.approx(float(cdnv(features, labels)))
     assert found["ncc_sum"] == pytest.approx(25 * 12 * found["ncc_mean"])
+
+
+def test_one_pair_is_told_without_an_interval_and_none_is_no_number():
+    found = log_row("x", [8.0], [2.0], "4")
+    assert (found.value, found.interval, found.n, found.published) == (2.0, None, 1, "4")
+    assert log_row("x", [], []).value is None
+    assert log_row("x", [8.0, 8.0, 8.0], [2.0, 4.0, 4.0]).interval is not None

@@ -16,7 +16,9 @@ from afterfit.studies.han_2025.readings import (
     doublings,
     ends,
     last_values,
+    log_row,
     longer,
+    row,
     strengths,
     times,
 )
@@ -102,16 +104,14 @@ def described(evidence: Evidence, sweep: str, strength: float) -> list[Measured]
     treated, control = arm(observations, {STRENGTH: strength}), arm(observations, {STRENGTH: 0.0})
     pair = (observations, treated), (observations, control)
     name, published = f"{SETTINGS[sweep]}, strength {strength:g}", PUBLISHED[1 if strength > 0 else -1]
-    accuracy = difference(*(last_values(observations, each, ACCURACY) for each in _paired(treated, control)))
-    kappa = doublings(*ends(*pair, FLATNESS[evidence.choices["flatness"]]))
+    late, plain = (last_values(observations, each, ACCURACY) for each in _paired(treated, control))
+    ncc, kappa = (ends(*pair, measure) for measure in (CLUSTERING, FLATNESS[evidence.choices["flatness"]]))
+    time = _longer(evidence, sweep, treated, control)
     return [
-        Measured.of(f"{name}: log₂ of NCC over the control's, end", doublings(*ends(*pair, CLUSTERING))),
-        Measured.of(f"{name}: log₂ of flatness over the control's, end", kappa, "0" if strength < 0 else ""),
-        Measured.of(f"{name}: test accuracy less the control's", accuracy, published),
-        Measured.of(
-            f"{name}: log₂ of the time to generalise over the control's",
-            _longer(evidence, sweep, treated, control),
-        ),
+        log_row(f"{name}: log₂ of NCC over the control's, end", *ncc),
+        log_row(f"{name}: log₂ of flatness over the control's, end", *kappa, "0" if strength < 0 else ""),
+        row(f"{name}: test accuracy less the control's", late, plain, published),
+        Measured.of(f"{name}: log₂ of the time to generalise over the control's", time),
     ]
 
 
@@ -125,8 +125,8 @@ def norm_control(evidence: Evidence) -> list[Measured]:
     for dose in strengths(observations):
         treated, paired = _paired(arm(observations, {STRENGTH: dose}), control)
         name = f"modular addition, strength {dose:g}, norm as the control's"
-        ncc = doublings(*ends((observations, treated), (plain, paired), CLUSTERING))
-        found.append(Measured.of(f"{name}: log₂ of NCC over the control's, end", ncc))
+        ncc = ends((observations, treated), (plain, paired), CLUSTERING)
+        found.append(log_row(f"{name}: log₂ of NCC over the control's, end", *ncc))
         if treated:
             of_arms = zip(events, (treated, paired), strict=True)
             late, plain_times = (times(table, each, "generalised", budget) for table, each in of_arms)

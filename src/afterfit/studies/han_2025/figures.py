@@ -28,7 +28,7 @@ def figure_1(evidence: Evidence) -> Figure:
     """Accuracy, clustering, flatness exact and bound, representativeness; the paper's network, then the small one."""
     table: Any = evidence.table("along_training", along_training, VIEWED)
     figure, axes = panels(4, 2)
-    for row, sweep, name in zip(axes, ("addition", "collapse"), ("two layers", "one layer"), strict=True):
+    for row, sweep, name in zip(axes, ("addition", "collapse"), ("the paper's network", "one layer"), strict=True):
         observations, members = evidence.observations(sweep), untreated(evidence, sweep)
         lines = (
             (row[0], "train/accuracy", BLUE, "train"), (row[0], "test/accuracy", RED, "validation"),
@@ -43,7 +43,9 @@ def figure_1(evidence: Evidence) -> Figure:
             middle = shown.groupby("step")[f"representativeness_{kernel}"].median()
             row[3].plot(middle.index, middle.values, "o-", markersize=2, color=colour, label=f"{kernel} kernel")
         row[3].axhline(0, color="0.7", linewidth=0.6)
-        texts = (f"accuracy ({name})", "NC clustering", "relative flatness", "representativeness")
+        row[0].set_title(name)
+        row[0].set_ylim(0, 1.02)
+        texts = ("accuracy", "NC clustering", "relative flatness", "representativeness")
         for panel, text in zip(row, texts, strict=True):
             panel.set_ylabel(text)
             step_axis(panel)
@@ -134,7 +136,7 @@ def proposition(evidence: Evidence) -> Figure:
     right.set_title("— self-duality, ··· spread in classes", fontsize="small")
     for panel in (middle, right):
         step_axis(panel)
-    key(middle, drawn)
+    key(middle, drawn, loc="best")
     return figure
 
 
@@ -151,7 +153,9 @@ def _by_strength(evidence: Evidence, sweep: str) -> Drawn:
 def _rows_of_arms(row: Any, drawn: Sequence[tuple[str, str, Any, Arm]], name: str) -> None:
     """Validation accuracy, clustering, exact κ and, if there is room, the plotted bound, one colour an arm."""
     measures = ("test/accuracy", CLUSTERING, FLATNESS["exact"], FLATNESS["bound"])
-    texts = (f"validation accuracy ({name})", "NC clustering", "exact κ", "plotted bound")
+    texts = ("validation accuracy", "NC clustering", "exact κ", "plotted bound")
+    row[0].set_title(name)
+    row[0].set_ylim(0, 1.02)
     for panel, measure, text in zip(row, measures, texts, strict=False):
         for _, colour, observations, members in drawn:
             if members:

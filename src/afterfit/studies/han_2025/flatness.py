@@ -18,8 +18,9 @@ from afterfit.studies.han_2025.readings import (
     doublings,
     ends,
     last_values,
+    log_row,
     longer,
-    mean_of,
+    row,
     strengths,
     times,
 )
@@ -108,22 +109,25 @@ def on_images(evidence: Evidence, sweep: str, setting: str) -> tuple[Ruling, lis
     pair = (observations, treated), (observations, control)
     flatness = FLATNESS[evidence.choices["flatness"]]
     before = difference(*ends(*pair, ACCURACY, until))
-    after = difference(*(last_values(observations, each, ACCURACY) for each in (treated, control)))
+    late, plain = (last_values(observations, each, ACCURACY) for each in (treated, control))
+    after = difference(late, plain)
     kappa = doublings(*ends(*pair, flatness, until))
     measured = [
-        Measured.of(f"{setting}: test accuracy less the control's, at the unplug", before, "0.60 − 0.78"),
-        Measured.of(f"{setting}: test accuracy less the matched-schedule control's, at the end", after, "0.78 − 0.78"),
-        Measured.of(f"{setting}: log₂ of flatness over the control's, at the unplug", kappa),
-        Measured.of(f"{setting}: log₂ of flatness over the control's, at the end", doublings(*ends(*pair, flatness))),
-        Measured.of(
-            f"{setting}: log₂ of NCC over the control's, at the unplug", doublings(*ends(*pair, CLUSTERING, until))
+        row(
+            f"{setting}: test accuracy less the control's, before the unplug",
+            *ends(*pair, ACCURACY, until),
+            "0.60 − 0.78",
         ),
+        row(f"{setting}: test accuracy less the matched-schedule control's, at the end", late, plain, "0.78 − 0.78"),
+        log_row(f"{setting}: log₂ of flatness over the control's, before the unplug", *ends(*pair, flatness, until)),
+        log_row(f"{setting}: log₂ of flatness over the control's, at the end", *ends(*pair, flatness)),
+        log_row(f"{setting}: log₂ of NCC over the control's, before the unplug", *ends(*pair, CLUSTERING, until)),
     ]
     if direction("", kappa).verdict != "reproduced":
-        said = direction(f"{setting}: log₂ of flatness over the control's at the unplug", kappa).because
+        said = direction(f"{setting}: log₂ of flatness over the control's before the unplug", kappa).because
         return Ruling("inconclusive", f"the penalty did not keep flatness up, so nothing was pushed: {said}"), measured
     ruling = all_of(
-        direction(f"{setting}: test accuracy less the control's, at the unplug", before, sign=-1),
+        direction(f"{setting}: test accuracy less the control's, before the unplug", before, sign=-1),
         alike(f"{setting}: test accuracy less the matched-schedule control's, at the end", after, MARGIN),
     )
     return ruling, measured
@@ -140,6 +144,7 @@ def pushed(evidence: Evidence) -> Finding:
     return Finding(*all_of(delayed(evidence), ruling), measured=tuple(measured))
 
 
+WATCHED = {"exact κ": FLATNESS["exact"], "the plotted bound": FLATNESS["bound"], "NCC": CLUSTERING}
 SWEEPS = {
     "flatness-kept": "penalty kept",
     "flatness": "penalty until the unplug",
@@ -150,16 +155,12 @@ SWEEPS = {
 def described(evidence: Evidence, sweep: str, strength: float) -> list[Measured]:
     """What a penalty did on modular addition: flatness, times to generalise, accuracy."""
     name = f"modular addition, {SWEEPS[sweep]}, strength {strength:g}"
-    (a, treated), (b, control) = pair = _arms(evidence, sweep, strength)
-    accuracy = difference(*(last_values(each, members, ACCURACY) for each, members in pair))
-    measured = [Measured.of(f"{name}: test accuracy at the end less the control's", accuracy)]
-    for what, measure in (
-        ("exact κ", FLATNESS["exact"]),
-        ("the plotted bound", FLATNESS["bound"]),
-        ("NCC", CLUSTERING),
-    ):
-        found = doublings(*ends((a, treated), (b, control), measure))
-        measured.append(Measured.of(f"{name}: log₂ of {what} over the control's, last common step", found))
+    (a, treated), (b, control) = _arms(evidence, sweep, strength)
+    values = last_values(a, treated, ACCURACY), last_values(b, control, ACCURACY)
+    measured = [row(f"{name}: test accuracy at the end less the control's", *values)]
+    for what, measure in WATCHED.items():
+        values = ends((a, treated), (b, control), measure)
+        measured.append(log_row(f"{name}: log₂ of {what} over the control's, last common step", *values))
     found = both_times(evidence, sweep, strength)
     if found is None:
         return measured
@@ -181,12 +182,9 @@ def kept_on_images(evidence: Evidence) -> list[Measured]:
         treated = arm(observations, {"interventions.1.strength": share})
         pair = (observations, treated), (plain, control)
         text = f"MNIST, penalty never unplugged, {name}: "
-        for what, values in (
-            ("test accuracy at the end less an untreated run's", difference(*ends(*pair, ACCURACY))),
-            ("log₂ of exact κ over an untreated run's", doublings(*ends(*pair, FLATNESS["exact"]))),
-            ("log₂ of the plotted bound over an untreated run's", doublings(*ends(*pair, FLATNESS["bound"]))),
-        ):
-            found.append(Measured.of(text + what, values))
+        found.append(row(text + "test accuracy at the end less an untreated run's", *ends(*pair, ACCURACY)))
+        for what, measure in WATCHED.items():
+            found.append(log_row(text + f"log₂ of {what} over an untreated run's", *ends(*pair, measure)))
     return found
 
 
@@ -199,16 +197,12 @@ def resnet(evidence: Evidence) -> Finding:
         treated = arm(observations, {STRENGTH: dose})
         pair = (observations, treated), (observations, control)
         if not dose:
-            accuracy = mean_of(last_values(observations, treated, ACCURACY))
-            measured.append(Measured.of("ResNet-18 without a penalty: test accuracy", accuracy, "0.78"))
+            values = last_values(observations, treated, ACCURACY)
+            measured.append(row("ResNet-18 without a penalty: test accuracy", values, [0.0] * len(values), "0.78"))
             continue
         name = f"ResNet-18, strength {dose:g}"
-        measured += [
-            Measured.of(f"{name}: log₂ of NCC over the control's, end", doublings(*ends(*pair, CLUSTERING))),
-            Measured.of(f"{name}: test accuracy less the control's", difference(*ends(*pair, ACCURACY))),
-            Measured.of(
-                f"{name}: log₂ of flatness over the control's, end", doublings(*ends(*pair, FLATNESS["exact"]))
-            ),
-        ]
+        measured.append(row(f"{name}: test accuracy less the control's", *ends(*pair, ACCURACY)))
+        for what, measure in WATCHED.items():
+            measured.append(log_row(f"{name}: log₂ of {what} over the control's, end", *ends(*pair, measure)))
     said = f"a part of CIFAR-10 for a part of the epochs; by B3's rule it would be {ruling.verdict}: {ruling.because}"
     return Finding("not comparable", said, tuple(measured))

@@ -17,7 +17,9 @@ from afterfit.studies.han_2025.readings import (
     arm,
     course,
     doublings,
+    log_row,
     mean_of,
+    row,
     times,
     value_at,
 )
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 
 FRACTION = "task.train_fraction"
 HALVED = -1.0  # log₂ of a half
+PUBLISHED = (
+    "45–51, then 4 at 3,000 and < 1 after 20,000 steps; memorised at 10,000", "2·10⁴ to 3.3·10⁵", "3.3·10⁵ to 4·10⁴",
+)  # fmt: skip
 WATCHED = {"addition": "the paper's network", "collapse": "one layer, without a penalty"}
 
 
@@ -79,27 +84,26 @@ def memorising(evidence: Evidence) -> Finding:
         mean = evidence.choices["clustering"] == "mean"
         clusters = phases(evidence, sweep, CLUSTERING) if mean else kept_sums(evidence, sweep)
         kappa = phases(evidence, sweep, flatness)
-        fall = doublings(clusters["memorised"], clusters["start"])
-        rise = doublings(kappa["memorised"], kappa["start"])
+        fall, rise = (doublings(*after_and_before(each)) for each in (clusters, kappa))
         late = doublings(kappa["generalised"], kappa["memorised"])
         parts.append(_phases_ruling(name, fall, rise, late))
         enough.append(None not in (fall, rise, late))
-        texts = (
-            (
-                "log₂ of NCC when memorised over NCC at the start",
-                fall,
-                "45–51, then 4 at 3,000 and < 1 after 20,000 steps; memorised at 10,000",
-            ),
-            ("log₂ of flatness when memorised over flatness at the start", rise, "2·10⁴ to 3.3·10⁵"),
-            ("log₂ of flatness when generalised over flatness when memorised", late, "3.3·10⁵ to 4·10⁴"),
-        )
-        measured += [Measured.of(f"{name}: {text}", found, published) for text, found, published in texts]
+        texts = (f"{name}: log₂ of {each} when memorised, over the start" for each in ("NCC", "flatness"))
+        for text, values, published in zip(texts, (clusters, kappa), PUBLISHED, strict=False):
+            measured.append(log_row(text, *after_and_before(values), published))
+        text = f"{name}: log₂ of flatness when generalised, over when memorised"
+        measured.append(log_row(text, kappa["generalised"], kappa["memorised"], PUBLISHED[2]))
         measured += _timing(evidence, sweep, name, flatness)
     place = 0 if enough[0] else 1
     names = list(WATCHED.values())
     other = parts[1 - place]
     notes = (f"Decided by: {names[place]}.", f"{names[1 - place]}: {other.verdict}: {other.because}")
     return Finding(*parts[place], measured=tuple(measured), notes=notes)
+
+
+def after_and_before(found: dict[str, list[float]]) -> tuple[list[float], list[float]]:
+    """Values when memorised, and at the start."""
+    return found["memorised"], found["start"]
 
 
 def _phases_ruling(name: str, fall: Any, rise: Any, late: Any) -> Ruling:
@@ -151,7 +155,8 @@ def representative(evidence: Evidence) -> Finding:
     for sweep, name in WATCHED.items():
         shares = [_left(evidence, sweep, member, table, column) for member in untreated(evidence, sweep).values()]
         left += shares
-        measured.append(Measured.of(f"{name}: share of the largest representativeness that is left", mean_of(shares)))
+        text = f"{name}: share of the largest representativeness that is left"
+        measured.append(row(text, shares, [0.0] * len(shares)))
     found = mean_of(left)
     ruling = direction("share of the largest representativeness that is left", found, above=0.1, sign=-1)
     return Finding(*ruling, measured=(*measured, Measured.of("both together", found, "0")))
@@ -175,11 +180,11 @@ def stand_in(evidence: Evidence) -> Finding:
         exact, bound = (phases(evidence, sweep, FLATNESS[each]) for each in ("exact", "bound"))
         factors = {phase: np.array(bound[phase]) / np.array(exact[phase]) for phase in exact}
         for phase, values in factors.items():
-            found = doublings(values.tolist(), [1.0] * len(values))
-            measured.append(Measured.of(f"{name}: log₂ of bound over κ, {phase}", found))
+            measured.append(log_row(f"{name}: log₂ of bound over κ, {phase}", values.tolist(), [1.0] * len(values)))
         changes = doublings(factors["generalised"].tolist(), factors["start"].tolist())
         parts.append(changes)
-        measured.append(Measured.of(f"{name}: log₂ of its change from start to generalised", changes))
+        text = f"{name}: log₂ of its change from start to generalised"
+        measured.append(log_row(text, factors["generalised"].tolist(), factors["start"].tolist()))
     decided = next((each for each in parts if each is not None), None)
     if decided is None or decided.interval is None:
         return Finding("inconclusive", "fewer than three runs that generalise", tuple(measured))

@@ -13,6 +13,7 @@ import numpy as np
 from afterfit.analysis import paired_difference
 from afterfit.analysis.results import Comparison
 from afterfit.analysis.times import Times
+from afterfit.studies.study import Measured
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,8 +109,28 @@ def mean_of(values: Sequence[float]) -> Comparison | None:
 
 def doublings(a: Sequence[float], b: Sequence[float]) -> Comparison | None:
     """The mean of log₂(a/b) over pairs of numbers above 0: 1 for twice as large, −1 for half."""
-    logs = [np.log2(np.where(np.asarray(each, dtype=float) > 0, each, np.nan)) for each in (a, b)]
-    return difference(logs[0].tolist(), logs[1].tolist())
+    return difference(logarithms(a), logarithms(b))
+
+
+def logarithms(values: Sequence[float]) -> list[float]:
+    """log₂ of numbers above 0; NaN for others."""
+    numbers = np.asarray(values, dtype=float)
+    return np.log2(np.where(numbers > 0, numbers, np.nan)).tolist()
+
+
+def row(what: str, a: Sequence[float], b: Sequence[float], published: str = "") -> Measured:
+    """The mean of a − b over pairs; with one pair or two without an interval."""
+    found = difference(a, b)
+    if found is not None:
+        return Measured.of(what, found, published)
+    gaps = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
+    there = gaps[np.isfinite(gaps)]
+    return Measured(what, float(there.mean()) if len(there) else None, None, len(there) or None, published)
+
+
+def log_row(what: str, a: Sequence[float], b: Sequence[float], published: str = "") -> Measured:
+    """The mean of log₂(a/b) over pairs; with one pair or two without an interval."""
+    return row(what, logarithms(a), logarithms(b), published)
 
 
 def longer(a: Times, b: Times, budget: int) -> Comparison | None:

@@ -52,8 +52,8 @@ def frames(evidence: Evidence) -> pd.DataFrame:
 def along_training(evidence: Evidence) -> pd.DataFrame:
     """One row a sweep, member and kept step: clustering by both definitions, Prop 5.3, representativeness.
 
-    Of at most 2,000 samples of each split; the assumptions of Prop 5.3 are measured, as `theory.measured_ingredients`
-    defines their deviations.
+    Of members that are left alone or pushed to collapse, and of at most 2,000 samples of each split. The assumptions of
+    Prop 5.3 are measured, as `theory.measured_ingredients` defines their deviations.
     """
     import pandas as pd
 
@@ -63,6 +63,8 @@ def along_training(evidence: Evidence) -> pd.DataFrame:
         strength = runs.observations.coords.get(STRENGTH)
         for record in runs.members:
             label = 0.0 if strength is None else float(strength.sel(member=record.member))
+            if label < 0:  # kept from collapsing, so far from what the proposition assumes
+                continue
             for step in runs.snapshots(record.member):
                 seen, unseen = (runs.view(record.member, split, step).first(SAMPLES) for split in ("train", "test"))
                 at = {"sweep": sweep, "member": record.member, "seed": record.seed, "strength": label, "step": step}
