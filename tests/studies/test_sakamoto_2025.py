@@ -195,7 +195,7 @@ def test_early_birds_speak_against_the_explanation():
     assert birds.measured[0].value == pytest.approx(np.log(3) + 0.15 * np.log(half / (1 - half)), abs=0.05)
     late = made(lag=3.0, decays=(0.3,))
     logarithm = CLAIMS["A12"].judge(evidence(mnist=late, fashion=late).choosing(half_way="logarithm"))
-    assert logarithm.measured[0].value == pytest.approx(np.log(3), abs=0.05)
+    assert logarithm.measured[0].value == pytest.approx(np.log(3), abs=0.16)  # 666 steps of the schedule on 4,000
     none = made(decays=(0.3,), gain=0.0)
     assert verdict("A12", mnist=none, fashion=none).verdict == "inconclusive"
 

@@ -155,7 +155,7 @@ def open_questions(evidence: Evidence) -> Figure:
         observations = evidence.observations(sweep)
         decay, members = next(iter(by_decay(observations).items()))
         _accuracies(axes[0, column], observations, members)
-        axes[0, column].set(title=title + (f", weight decay {decay:g}" if decay else ""), xlabel="")
+        axes[0, column].set(title=f"{title}, λ = {decay:g}" if decay else title, xlabel="")
         _logarithmic(axes[1, column], observations, "train/rnc1", RNC1, members)
     axes[0, 0].set_ylabel("accuracy")
     axes[1, 0].set_ylabel("RNC1")

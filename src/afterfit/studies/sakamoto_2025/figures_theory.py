@@ -121,7 +121,7 @@ def root_n(evidence: Evidence) -> Figure:
     if table["gap"].notna().any():
         middle = float(np.exp(np.log(table["gap"] * np.sqrt(table["n"])).mean()))
         place.plot(n, middle / np.sqrt(n), color="0.3", linestyle="dashed")
-    place.set(xscale="log", yscale="log", xlabel="images a class, n", ylabel="|empirical − population| / population")
+    place.set(xscale="log", yscale="log", xlabel="images a class, n", ylabel="|Vₙ − V| / V")
     key(place, [("runs, last snapshot", FULL), ("slope −½", "0.3")], loc="lower left")
     return figure
 
