@@ -60,21 +60,25 @@ class View:
 
     def lacking(self, function: Callable[..., Any]) -> list[str]:
         """What the function's parameters ask for and this view does not hold."""
-        wanted = inspect.signature(function).parameters.values()
-        return [p.name for p in wanted if p.default is p.empty and p.name not in self._offered]
+        return _lacking(inspect.signature(function), self._offered)
 
     def arguments(self, function: Callable[..., Any]) -> dict[str, Any]:
         """What of this view the function's parameters ask for, by name."""
-        lacking = self.lacking(function)
+        asked, offered = inspect.signature(function), self._offered
+        lacking = _lacking(asked, offered)
         if lacking:
             name = getattr(function, "__name__", str(function))
             raise SpecError("measures", name, f"asks for {', '.join(lacking)}, which a view does not have")
-        offered = self._offered
-        return {name: offered[name] for name in inspect.signature(function).parameters if name in offered}
+        return {name: offered[name] for name in asked.parameters if name in offered}
 
     @property
     def _offered(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__} | dict(self.extra)
+
+
+def _lacking(asked: inspect.Signature, offered: Mapping[str, Any]) -> list[str]:
+    """The parameters without a default that nothing is offered for."""
+    return [p.name for p in asked.parameters.values() if p.default is p.empty and p.name not in offered]
 
 
 def measure_named(name: str) -> Callable[..., Any]:

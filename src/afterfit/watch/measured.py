@@ -35,11 +35,16 @@ def named(measures: Sequence[str] | Mapping[str, Measure], loss: str | Loss) -> 
     return {"loss": lambda logits, labels: function(logits, labels), **found}
 
 
-def taken(views: Mapping[str, View], measures: Mapping[str, Measure]) -> dict[str, float]:
+def of_models(measures: Mapping[str, Measure]) -> frozenset[str]:
+    """The names of those that read the parameters only, and so are taken once and not of each split."""
+    return frozenset(name for name, function in measures.items() if name != "loss" and of_the_model(function))
+
+
+def taken(views: Mapping[str, View], measures: Mapping[str, Measure], once: frozenset[str]) -> dict[str, float]:
     """Every measure of every split, {"train/rnc1": 0.21, …}; those of the model once, {"weight_norm": 50.0}."""
     values: dict[str, float] = {}
-    of_model = {name: function for name, function in measures.items() if name != "loss" and of_the_model(function)}
-    of_split = {name: function for name, function in measures.items() if name not in of_model}
+    of_model = {name: function for name, function in measures.items() if name in once}
+    of_split = {name: function for name, function in measures.items() if name not in once}
     for split, view in views.items():
         if split == "train" or "train" not in views:
             values |= {name: float(value) for name, value in observe(view, of_model).items()}

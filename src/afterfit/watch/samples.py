@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -28,13 +29,15 @@ class Samples:
     batches: list[Any]
     labels: list[Any]
 
-    @property
+    @cached_property
     def count(self) -> int:
         """Places that count: examples, or tokens where every token has a label."""
         return sum(int((each != IGNORED).sum()) for each in self.labels)
 
     def first(self, count: int) -> Samples:
         """The first batches that hold so many places, and the labels of no more."""
+        if count >= self.count:
+            return self
         batches, labels, left = [], [], count
         for batch, label in zip(self.batches, self.labels, strict=True):
             if left <= 0:

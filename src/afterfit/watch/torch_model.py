@@ -48,7 +48,7 @@ class TorchModel:
                 for name, module in linear.items()
             ]
             try:
-                with untouched(self.model):
+                with quiet(self.device), evaluating(self.model):
                     self.forward(self.model, moved(samples.batches[0], self.device))
             finally:
                 for hook in hooks:
@@ -78,12 +78,12 @@ class TorchModel:
 
     def parameters(self) -> dict[str, Tensor]:
         """The trained parameters by name; all of them when none is trained."""
-        named = {name: p.detach() for name, p in self.model.named_parameters()}
-        trained = {name: named[name] for name, p in self.model.named_parameters() if p.requires_grad}
-        return trained or named
+        named = dict(self.model.named_parameters())
+        trained = {name: p for name, p in named.items() if p.requires_grad}
+        return {name: p.detach() for name, p in (trained or named).items()}
 
     def see(self, samples: Samples) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """Features (N, d), labels (N,) and the outputs of the layers (N, …) of some examples, in float32 or finer.
+        """Features (N, d), labels (N,) and the outputs of the layers (N, …) of some examples; within `quiet`.
 
         For a head that is called on sequences (N, T, d), every place whose label is not −100 is a sample.
         """
@@ -100,7 +100,7 @@ class TorchModel:
             )
         labels = []
         try:
-            with untouched(self.model):
+            with evaluating(self.model):
                 for batch, given in zip(samples.batches, samples.labels, strict=True):
                     caught.clear()
                     self.forward(self.model, moved(batch, self.device))
@@ -119,7 +119,9 @@ class TorchModel:
         none = torch.zeros(0, dtype=torch.long, device=self.device)
         return torch.cat(features) if features else empty, torch.cat(labels) if labels else none, joined
 
-    def view(self, features: Tensor, labels: Tensor, layers: Mapping[str, Tensor]) -> View:
+    def view(
+        self, features: Tensor, labels: Tensor, layers: Mapping[str, Tensor], parameters: Mapping[str, Tensor]
+    ) -> View:
         """What a split shows; logits are computed from the features by the head's weight and bias."""
         weight = self.head.weight.detach()
         bias = None if getattr(self.head, "bias", None) is None else self.head.bias.detach()
@@ -128,7 +130,7 @@ class TorchModel:
         logits = logits if bias is None else logits + bias.to(precise)
         return View(
             inputs=None, labels=labels, features=features, logits=logits, head_weight=weight, head_bias=bias,
-            num_classes=self.num_classes, layers=dict(layers), parameters=self.parameters(),
+            num_classes=self.num_classes, layers=dict(layers), parameters=parameters,
         )  # fmt: skip
 
 
@@ -155,16 +157,15 @@ def quiet(device: torch.device) -> Iterator[None]:
 
 
 @contextmanager
-def untouched(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode without a trace: modes, gradients and random numbers are as before afterwards."""
-    modes = {module: module.training for module in model.modules()}
-    with quiet(next(model.parameters()).device):
-        model.eval()
-        try:
-            yield
-        finally:
-            for module, training in modes.items():
-                module.training = training
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode; afterwards every module is in the mode that it was in."""
+    trained = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in trained:
+            module.training = True
 
 
 def call(model: Any, batch: Any) -> Any:
@@ -204,4 +205,6 @@ def _matched(features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     right = f"is called on {tuple(features.shape[:-1])} places where the labels are {tuple(labels.shape)}: give labels="
     require(len(flat) == len(given), "head", tuple(features.shape), f"{right}function that makes them fit")
     kept = given != IGNORED
+    if bool(kept.all()):
+        return flat, kept, given
     return flat[kept], kept, given[kept]

@@ -52,14 +52,14 @@ class TorchSource:
         self.largest = min(probe, max(samples.count * self.ranks for samples in self.samples.values()))
 
     def views(self, probe: int) -> dict[str, View]:
-        """Each split's view of the first so many of its examples; of all ranks' examples, on every rank."""
-        shown = {}
+        """Each split's view of the first so many of its examples, of all ranks, on every rank; within `quiet`."""
+        shown, parameters = {}, self.model.parameters()
         for split, samples in self.samples.items():
             features, labels, layers = self._seen(samples.first(-(-probe // self.ranks)))
             if self.ranks > 1:
                 features, labels = gathered(features), gathered(labels)
                 layers = {name: gathered(output) for name, output in layers.items()}
-            shown[split] = self.model.view(features, labels, layers)
+            shown[split] = self.model.view(features, labels, layers, parameters)
         return shown
 
     def quiet(self) -> AbstractContextManager[None]:

@@ -17,7 +17,7 @@ from afterfit.spec.written import to_dict
 from afterfit.views import View
 from afterfit.watch.about import about_run
 from afterfit.watch.following import Following
-from afterfit.watch.measured import Loss, named, taken
+from afterfit.watch.measured import Loss, named, of_models, taken
 from afterfit.watch.overhead import Overhead
 from afterfit.watch.recorder import Recorder
 from afterfit.watch.status import Status, status_of
@@ -133,6 +133,7 @@ class Watch:
         self.strict, self.trackers = strict, tuple(trackers)
         self.varied = dict(varied or {})
         self.loss, self.functions = loss, named(measures, loss)
+        self._once = of_models(self.functions)
         self.source = None
         if model is not None:
             from afterfit.watch.torch_source import TorchSource
@@ -278,7 +279,7 @@ class Watch:
     def _observed(self, step: int, views: Mapping[str, View], scalars: Mapping[str, float]) -> Observation | None:
         if not self._writes:
             return None
-        values = taken(views, self.functions) | {name: float(value) for name, value in scalars.items()}
+        values = taken(views, self.functions, self._once) | {name: float(value) for name, value in scalars.items()}
         self._report_nan(step, values)
         events = self.recorder.add(step, values)
         self._following.update(step, values)
