@@ -76,7 +76,8 @@ def where_it_applies(evidence: Evidence) -> Finding:
     """B5: the bound at those kept steps alone at which every assumption holds."""
     rows, tolerance = memorised_rows(evidence), float(evidence.choices["tolerance"])
     if not len(rows):
-        return Finding("inconclusive", "no run memorised, or its classes were not all there")
+        nothing = Measured("share of kept steps at which all assumptions hold", None, n=0)
+        return Finding("inconclusive", "no run memorised, or its classes were not all there", (nothing,))
     holding = rows[(rows[list(DEVIATIONS)] <= tolerance).all(axis=1)]
     measured = [Measured.of("share of kept steps at which all assumptions hold", share(len(holding), len(rows)))]
     for name in DEVIATIONS:
