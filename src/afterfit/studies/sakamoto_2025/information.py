@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 DIMENSIONS, NEIGHBOURS, MINIBATCH = 4, 5, 100
 # Training images and epochs of the auto-encoder (published: 60,000 and 200), and test images that are looked at.
-EFFORT = {"smoke": (64, 1, 200), "quick": (10_000, 5, 4_000), "full": (60_000, 40, 10_000)}
+EFFORT = {"smoke": (64, 1, 200), "quick": (10_000, 5, 2_500), "full": (60_000, 40, 10_000)}
 STEPS = (0, 150, 1_000, 4_000, 8_000, 16_000, 20_000, 25_000, 40_000, 60_000, 80_000, 100_000)
 
 
