@@ -16,6 +16,7 @@ from afterfit.studies.evidence import Evidence
 from afterfit.studies.rules import Ruling, alike, all_of
 from afterfit.studies.study import Finding, Measured
 
+SLIGHT = math.log(1.05)  # a measure that moved by less than that was not moved
 BY_PUSH = {push.name: push for push in PUSHES}
 
 
@@ -89,7 +90,8 @@ def _notes(evidence: Evidence, push: Push) -> tuple[str, ...]:
             found = dict(rows.set_index("measure")["factor"].dropna())
             if push.rival in found:
                 own = found.pop(push.rival)
-                others = {name: factor for name, factor in found.items() if _size(factor) >= _size(own)}
+                least = max(_size(own), SLIGHT)
+                others = {name: factor for name, factor in found.items() if _size(factor) >= least}
                 said.append(f"{direction} ({LABELS[task]}): {push.rival} × {own:.2g}" + _also(others))
     if not said:
         return (SCOPE,)

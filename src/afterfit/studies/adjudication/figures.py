@@ -27,7 +27,7 @@ TASK_COLOURS = dict(zip(TASK_LABELS, (*COLOURS[:6], COLOURS[6]), strict=False))
 ARMS = {"arm": COLOURS[1], "control": COLOURS[5], "baseline": "#5b6472"}
 QUESTIONS = (
     ("lead", "lead over\ngeneralisation (÷ T)", (-1.05, 1.05), 0.0),
-    ("auc", "area under the ROC,\nheld-out seeds", (0.3, 1.02), 0.5),
+    ("auc", "area under the ROC,\nheld-out seeds", (-0.02, 1.02), 0.5),
     ("alarms", "false alarms, of runs\nthat never generalise", (-0.05, 1.05), None),
     ("error", "forecast error |T̂ − T| / T,\nheld-out seeds", (0.0, 1.0), None),
 )
@@ -46,7 +46,7 @@ def draw_side_by_side(evidence: Evidence) -> Figure:
         _finish(ax, title, limits, line)
     _push_column(axes[0, -1], table, names)
     axes[0, 0].set_yticks(range(len(names)), [LABELS[name] for name in names])
-    key(axes[0, 1], list(FAMILIES.items()), loc="lower left", fontsize=6.5)
+    key(axes[0, 2], list(FAMILIES.items()), loc="lower center", fontsize=6.5, ncols=2)  # no alarms in these rows
     return figure
 
 
@@ -131,7 +131,8 @@ def draw_pushes(evidence: Evidence) -> Figure:
             times = arm_times(evidence, task, push)
             order = [("baseline", ""), *((arm, way) for way in DIRECTIONS for arm in ("arm", "control"))]
             for x, arm in enumerate(order):
-                _times(ax, x, times[arm], ARMS[arm[0]])
+                if arm in times:
+                    _times(ax, x, times[arm], ARMS[arm[0]])
             ax.set_xticks(range(len(order)), ["none", "against", "its control", "along", "its control"], rotation=40)
             ax.axhline(budget, color="#9aa3b2", linewidth=0.7, linestyle=":")
             ax.set_title(push.label)
@@ -142,8 +143,6 @@ def draw_pushes(evidence: Evidence) -> Figure:
 
 def _times(ax: Axes, x: float, times: Any, colour: str) -> None:
     """A mark a seed, hollow where the run did not generalise."""
-    if not len(times):
-        return
     spread = x + np.linspace(-0.18, 0.18, len(times))
     faces = ["none" if censored else colour for censored in times.censored]
     ax.scatter(spread, np.maximum(times.time, 1), s=10, facecolors=faces, edgecolors=colour, linewidths=0.8)

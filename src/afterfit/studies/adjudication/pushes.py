@@ -52,14 +52,18 @@ def which(runs: Runs, push: Push, arm: str, direction: str) -> np.ndarray:
 
 
 def arm_times(evidence: Evidence, task: str, push: Push) -> dict[tuple[str, str], Times]:
-    """The times to generalisation of both directions of a push: ("arm" or "control", direction), and the baseline."""
+    """The times to generalisation of both directions of a push, ("arm" or "control", direction), and the baseline.
+
+    What was not run is not there.
+    """
     runs = evidence.runs[push_sweep_name(task, push)]
     times, seeds = outcomes(runs), runs.observations["seed"].values
     found = {("baseline", ""): baseline_times(evidence, task, seeds)}
     for direction in DIRECTIONS:
         for arm in ("arm", "control"):
             there = which(runs, push, arm, direction)
-            found[arm, direction] = _by_seed(times[there], seeds[there])
+            if there.any():
+                found[arm, direction] = _by_seed(times[there], seeds[there])
     return found
 
 
@@ -102,15 +106,17 @@ def _compared(evidence: Evidence, task: str, push: Push) -> list[dict[str, Any]]
     times, budget = arm_times(evidence, task, push), float(evidence.runs[task].experiment.steps)
     rows = []
     for direction, value in zip(DIRECTIONS, push.values, strict=True):
-        arms = {name: times[name, direction] for name in ("arm", "control")} | {"baseline": times["baseline", ""]}
+        arms = {name: times.get((name, direction)) for name in ("arm", "control")} | {"baseline": times["baseline", ""]}
         for a, b in COMPARISONS:
             row = {"task": task, "push": push.name, "direction": direction, "value": value, "comparison": f"{a} − {b}"}
             rows.append(row | compared(arms[a], arms[b], budget))
     return rows
 
 
-def compared(a: Times, b: Times, budget: float) -> dict[str, float]:
+def compared(a: Times | None, b: Times | None, budget: float) -> dict[str, float]:
     """Seed by seed, by how many steps, and how many times, later a is; nothing of fewer than two pairs."""
+    if a is None or b is None:
+        return {"n": 0}
     row: dict[str, float] = {"n": len(a), "generalised": a.events, "generalised_other": b.events}
     if len(a) < 2:
         return row

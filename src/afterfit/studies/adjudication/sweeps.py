@@ -135,7 +135,9 @@ def push_sweep(task: str, push: Push, scale: Scale) -> Sweep:
     base = experiment_of(task, scale)
     optimizer = replace(base.optimizer, weight_decay=PUSHED[task])
     experiment = replace(base, optimizer=optimizer, interventions=(push.part,))
-    vary = {push.field: push.values, "matched": (None, push.matched)}
+    # A control is a program of its own, and compiling is most of what the smoke scale does: there one control will do.
+    controls = (None,) if scale == "smoke" and push is not PUSHES[0] else (None, push.matched)
+    vary = {push.field: push.values, "matched": controls}
     return Sweep(push_sweep_name(task, push), f"{LABELS[task]}: {push.label} pushed", experiment, SEEDS[scale], vary)
 
 
@@ -144,10 +146,10 @@ def experiment_of(task: str, scale: Scale) -> Experiment:
     found = {"smoke": tiny, "quick": small, "full": published}[scale](task)
     budget = BUDGETS[scale][task]
     every = max(1, budget // OBSERVATIONS[scale])
-    smallest = min(PROBE, found.task.sizes()[0])
+    probe = min(PROBE, found.task.sizes()[0])
     return replace(
-        found, measures=measures_of(found), steps=budget, schedule=Every(steps=every), probe=smallest, snapshots=(),
-        stop_when="generalised", patience=budget // 5,
+        found, measures=measures_of(found), steps=budget, schedule=Every(steps=every), probe=probe, snapshots=(),
+        stop_when=None if scale == "smoke" else "generalised", patience=budget // 5,
     )  # fmt: skip
 
 
