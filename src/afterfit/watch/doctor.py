@@ -79,7 +79,7 @@ def _start(watch: Watch, record: Mapping[str, np.ndarray], bounds: Bounds) -> li
     """The norm at the start: as observed at step 0, or as it is while nothing later was observed."""
     assert watch.source
     actual, expected, unknown = usual_norm(watch.source.model.model)
-    if not expected:
+    if not expected or not math.isfinite(actual):
         return []
     left_out = f", {unknown} tensors of other kinds left out" if unknown else ""
     how = f"norm {{:.4g}} where PyTorch's default for these layers gives {expected:.4g}{left_out}"

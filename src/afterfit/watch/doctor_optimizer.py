@@ -125,23 +125,28 @@ def _what(moved: Sequence[Decayed], torch_model: Any) -> list[Finding]:
     """Which parameters are decayed: weights should be, and of biases and norms it should be known."""
     if not any(each.weight_decay for each in moved):
         return []
+    small = [each for each in moved if each.kind != "weight" and each.weight_decay]
+    return [_weights(moved, torch_model), *([_small(small)] if small else [])]
+
+
+def _weights(moved: Sequence[Decayed], torch_model: Any) -> Finding:
+    """Whether every weight matrix is decayed, the head's above all."""
     weights = [each for each in moved if each.kind == "weight"]
     bare = [each for each in weights if not each.weight_decay]
-    small = [each for each in moved if each.kind != "weight" and each.weight_decay]
-    rule = "every weight matrix is decayed, the head's above all"
-    total = max(1, sum(each.size for each in weights))
-    share = sum(each.size for each in bare) / total
+    check_name, rule = "what is decayed", "every weight matrix is decayed, the head's above all"
     found = f"{len(weights) - len(bare)} of {len(weights)} weight matrices are decayed"
-    if bare:
-        head = any(p is torch_model.head.weight for n, p in torch_model.model.named_parameters() if n in _names(bare))
-        severe = head or share > 0.5
-        without = f"{found}; without decay ({100 * share:.3g} % of their entries): {_named(bare)}"
-        change = "put them into a group with weight decay: what is not decayed keeps what it has memorised"
-        told = [Finding("what is decayed", "warning" if severe else "note", without, rule, change)]
-    else:
-        told = [Finding("what is decayed", "ok", found, rule)]
-    if not small:
-        return told
+    if not bare:
+        return Finding(check_name, "ok", found, rule)
+    share = sum(each.size for each in bare) / sum(each.size for each in weights)
+    named = dict(torch_model.model.named_parameters())
+    head = any(named[each.name] is torch_model.head.weight for each in bare)
+    found += f"; without decay ({100 * share:.3g} % of their entries): {_named(bare)}"
+    change = "put them into a group with weight decay: what is not decayed keeps what it has memorised"
+    return Finding(check_name, "warning" if head or share > 0.5 else "note", found, rule, change)
+
+
+def _small(small: Sequence[Decayed]) -> Finding:
+    """That biases and norms are decayed."""
     biases, norms = (sum(each.kind == kind for each in small) for kind in ("bias", "norm"))
     found = (
         f"decayed with the matrices are {len(small)} tensors ({biases} of biases, {norms} of norms): {_named(small)}"
@@ -149,11 +154,7 @@ def _what(moved: Sequence[Decayed], torch_model: Any) -> list[Finding]:
     change = "nothing to repeat the published set-ups, which decay all parameters; to decay matrices only, put these "
     change += "into a group with weight_decay=0: decay of a norm's scale shrinks the logits without any matrix moving"
     rule = "known to whoever reads a weight norm: biases and norms are decayed or not"
-    return [*told, Finding("decay of biases and norms", "note", found, rule, change)]
-
-
-def _names(parameters: Sequence[Decayed]) -> set[str]:
-    return {each.name for each in parameters}
+    return Finding("decay of biases and norms", "note", found, rule, change)
 
 
 def _named(parameters: Sequence[Decayed]) -> str:
