@@ -352,7 +352,8 @@ def test_runs_that_never_memorise_leave_the_proposition_open():
     never = Made(arms(4, plain={"memorised": BUDGET + 1, "generalised": None}))
     made.runs.update(dict.fromkeys(tables.VIEWED, never))
     assert proposition.proposition(made).verdict == "inconclusive"
-    assert proposition.where_it_applies(made).verdict == "inconclusive"
+    found = proposition.where_it_applies(made)
+    assert (found.verdict, found.measured[0].value) == ("inconclusive", None)
 
 
 # readings and tables
