@@ -79,6 +79,7 @@ class Overhead:
         """One line."""
         budget = "" if self.budget is None else f" (budget {100 * self.budget:.3g} %)"
         return (
-            f"watching took {100 * self.share:.2g} % of the time{budget}: {self.observations} observations of up to "
+            f"watching took {100 * self.share:.3g} % of the time{budget}: {self.observations:,} "
+            f"observation{'' if self.observations == 1 else 's'} of up to "
             f"{self.probe:,} examples a split, {1_000 * self.cost:.3g} ms each"
         )
