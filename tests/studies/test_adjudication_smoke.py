@@ -9,6 +9,7 @@ import afterfit as af
 from afterfit.studies.adjudication import CLAIMS, DRAWINGS
 from afterfit.studies.adjudication.rivals import MEASURED
 from afterfit.studies.adjudication.summary import LABELS
+from afterfit.tasks import DataError, Images
 
 
 @pytest.fixture(scope="module")
