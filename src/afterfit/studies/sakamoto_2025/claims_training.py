@@ -28,6 +28,8 @@ from afterfit.studies.sakamoto_2025.sweeps import GD_COLLAPSES, GD_TIMES, LOSSES
 from afterfit.studies.study import Claim, Finding, Measured
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from afterfit.studies.evidence import Evidence
 
 RATE = "optimizer.learning_rate"
@@ -130,10 +132,12 @@ def transformer_parts(evidence: Evidence) -> Finding:
 
 
 def _grokking(evidence: Evidence, sweep: str, what: str, *, wanted: bool) -> Finding:
-    runs = [run for run in per_run(evidence, sweep) if run["gain"] is not None]
+    every = per_run(evidence, sweep)
+    runs = [run for run in every if run["gain"] is not None]
+    note = f"{len(runs)} of {len(every)} runs memorised and were observed until {LATE} times that step"
     ruling = rules.all_runs(what, *counted(runs, lambda run: run["groks"] is wanted))
-    gain = mean_of([run["gain"] for run in runs])
-    return Finding(*ruling, measured=(Measured.of("test accuracy gained late", gain, "", "of all images"),))
+    gain = Measured.of("test accuracy gained late", mean_of([run["gain"] for run in runs]), "", "of all images")
+    return Finding(*ruling, measured=(gain,), notes=(note,))
 
 
 def _without_grokking(evidence: Evidence, sweep: str, expected: dict[str, bool]) -> Finding:
@@ -148,7 +152,7 @@ def _without_grokking(evidence: Evidence, sweep: str, expected: dict[str, bool])
         agreeing = sum((value > AGREES) is follows for value in known)
         rulings.append(rules.all_runs(said, agreeing, len(known)))
         measured.append(Measured.of(f"rank correlation of {measure} with test error, mean", mean_of(known)))
-    return Finding(*rules.all_of(*rulings), measured=tuple(measured))
+    return Finding(*rules.all_of(*rulings), measured=tuple(measured), notes=first.notes)
 
 
 def _goes_with_error(observations, member: int, measure: str, memorised: int | None) -> float | None:
