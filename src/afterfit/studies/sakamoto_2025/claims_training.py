@@ -155,7 +155,7 @@ def _without_grokking(evidence: Evidence, sweep: str, expected: dict[str, bool])
     return Finding(*rules.all_of(*rulings), measured=tuple(measured), notes=first.notes)
 
 
-def _goes_with_error(observations, member: int, measure: str, memorised: int | None) -> float | None:
+def _goes_with_error(observations: xr.Dataset, member: int, measure: str, memorised: int | None) -> float | None:
     if memorised is None:
         return None
     steps, values = course(observations, member, measure)
