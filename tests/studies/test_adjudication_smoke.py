@@ -14,9 +14,12 @@ from afterfit.tasks import DataError, Images
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
-    return af.reproduce(
-        "adjudication", scale="smoke", out=tmp_path_factory.mktemp("studies") / "adjudication", workers=0
-    )
+    try:
+        Images(dataset="mnist", train_size=10, test_size=10).table()
+    except DataError as error:
+        pytest.skip(f"needs MNIST: set AFTERFIT_DATA ({error})")
+    out = tmp_path_factory.mktemp("studies") / "adjudication"
+    return af.reproduce("adjudication", scale="smoke", out=out, workers=0)
 
 
 def test_every_claim_is_judged_and_no_verdict_is_given(done):
