@@ -66,14 +66,14 @@ def margins_shrink(evidence: Evidence) -> Finding:
     what = "log(late spread / early spread) of margins within a class"
     found = mean_of(changes)
     steps = sorted(table["step"].unique().tolist())
-    later = "" if LATE in steps or not steps else f"; at this scale the later step is {max(steps):,}"
+    looked = "; looked at: " + " and ".join(f"{step:,}" for step in steps)
     return Finding(
         *rules.direction(what, found, sign=-1),
         measured=(
             Measured.of(what, found, "below 0"),
             Measured.of("log(late gap / early gap) between the classes", mean_of(gaps)),
         ),
-        notes=(f"margins of the classes 0 and 1 at steps {EARLY:,} and {LATE:,}{later}",),
+        notes=(f"margins of the classes 0 and 1 at steps {EARLY:,} and {LATE:,}{looked}",),
     )
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from afterfit.views import View
 
 SWEEP = "mnist"
-# Snapshots that are looked at: fewer than are kept, since each costs a second or more.
+# Snapshots that are looked at, each the first that was kept from there on: not all, since each costs a second or more.
 STEPS = (
     0, 50, 100, 150, 1_000, 4_000, 8_000, 12_000, 16_000, 20_000, 25_000, 30_000, 40_000, 60_000, 80_000, 100_000,
 )  # fmt: skip
@@ -47,14 +47,20 @@ class Kept(NamedTuple):
 
 
 def kept(runs: Runs, *, first_seed: bool = False, steps: tuple[int, ...] = STEPS) -> Iterator[Kept]:
-    """All members (or those of the first seed) at those of the steps that were kept."""
+    """All members (or those of the first seed), each at the first snapshot from every one of the steps on."""
     first = min(record.seed for record in runs.members)
     for record in runs.members:
         if first_seed and record.seed != first:
             continue
-        for step in runs.snapshots(record.member):
-            if step in steps:
-                yield Kept(record.member, record.seed, float(record.varied[DECAY]), step)
+        there = runs.snapshots(record.member)
+        found = {_first_from(there, step) for step in steps}
+        for step in sorted(step for step in found if step is not None):
+            yield Kept(record.member, record.seed, float(record.varied[DECAY]), step)
+
+
+def _first_from(there: list[int], step: int) -> int | None:
+    """The first snapshot at or after a step, or None."""
+    return min((each for each in there if each >= step), default=None)
 
 
 def bounds(evidence: Evidence) -> pd.DataFrame:
@@ -136,8 +142,8 @@ def widest(features: np.ndarray, count: int) -> np.ndarray:
 def margin_steps(runs: Runs, member: int) -> tuple[int, int] | None:
     """The two snapshots of figure 2, or the last one that is kept in place of the second; None without two."""
     there = runs.snapshots(member)
-    late = LATE if LATE in there else max(there, default=0)
-    early = EARLY if EARLY in there else min(there, default=0)
+    late = _first_from(there, LATE) or max(there, default=0)
+    early = _first_from(there[:-1], EARLY) or min(there, default=0)
     return (early, late) if early < late else None
 
 
