@@ -28,7 +28,7 @@ STEPS = (0, 1_000, 4_000, 8_000, 12_000, 16_000, 20_000, 25_000, 40_000, 60_000,
 
 
 def information(evidence: Evidence) -> pd.DataFrame:
-    """A row a member (at the quick scale of the first seed) and snapshot: both estimates of I(Z;X), I(Z;Y), and nHSIC."""
+    """A row a member (at the quick scale of the first seed) and snapshot: I(Z;X), I(Z;Y) by both, and nHSIC."""
     import pandas as pd
 
     runs = evidence.runs[SWEEP]
