@@ -125,7 +125,7 @@ class RunStore:
             self._write_manifest()
 
     def forget_after(self, member: int, step: int) -> None:
-        """Drop a member's observations later than a step, for one that went back to it; returns when that is durable."""
+        """Drop a member's observations later than a step, for one that went back to it."""
         with self._transaction() as connection:
             connection.execute("DELETE FROM observations WHERE member=? AND step>?", (member, step))
 
