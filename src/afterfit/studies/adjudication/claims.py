@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from afterfit.analysis import holm, paired_difference
@@ -197,12 +198,19 @@ def judge_tells_more_than_elapsed(evidence: Evidence) -> Finding:
         common = found.index.intersection(elapsed.index)
         more = None
         if len(common) >= 2:
-            more = paired_difference(found.loc[common].to_numpy(), elapsed.loc[common].to_numpy())
+            more = within_one(paired_difference(found.loc[common].to_numpy(), elapsed.loc[common].to_numpy()))
         label = BY_NAME[measure].label
         rulings.append(direction(f"area of {label} less that of the steps elapsed", more))
         measured.append(Measured.of(f"area, {label}", mean_auc(table, measure, setting, share)))
         measured.append(Measured.of(f"area, {label} less steps elapsed", more))
     return Finding(*all_of(*rulings), measured=tuple(measured), notes=(SCOPE, TASKS_AS_SAMPLE))
+
+
+def within_one(found: Comparison) -> Comparison:
+    """A difference of two areas, which lies between −1 and 1 whatever the interval of few tasks says."""
+    assert found.interval
+    low, high = found.interval
+    return replace(found, interval=Interval(max(low, -1.0), min(high, 1.0)))
 
 
 TASKS_AS_SAMPLE = "Intervals are over tasks, as if these were drawn from all tasks that one might ask about."

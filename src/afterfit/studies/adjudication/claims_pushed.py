@@ -9,7 +9,7 @@ from typing import Any
 from afterfit.studies.adjudication.claims import LEVEL, MARGIN, SCOPE, quantity
 from afterfit.studies.adjudication.leads import row_of
 from afterfit.studies.adjudication.moved import moved
-from afterfit.studies.adjudication.pushes import DIRECTIONS
+from afterfit.studies.adjudication.pushes import COMPARISONS, DIRECTIONS, ISOLATED
 from afterfit.studies.adjudication.summary import pushes_of
 from afterfit.studies.adjudication.sweeps import LABELS, PUSHED, PUSHES, SWEEPS, Push
 from afterfit.studies.evidence import Evidence
@@ -22,11 +22,11 @@ BY_PUSH = {push.name: push for push in PUSHES}
 
 def judge_not_needed(evidence: Evidence, name: str) -> Finding:
     """Pushed against the measure, runs generalise as soon as their controls do."""
-    push, comparison = BY_PUSH[name], _comparison(evidence)
+    push, comparison, other = BY_PUSH[name], _comparison(evidence), evidence.choices["control"]
     rulings = []
     for task in PUSHED:
         row = _row(evidence, task, push, "against", comparison)
-        what = f"time to generalisation, pushed against {push.label}, over {comparison[6:]} ({LABELS[task]})"
+        what = f"time to generalisation, pushed against {push.label}, over {other} ({LABELS[task]})"
         rulings.append(alike(what, quantity(row, "times", "n"), MARGIN))
     return Finding(*all_of(*rulings), measured=_measured(evidence, push), notes=_notes(evidence, push))
 
@@ -56,7 +56,7 @@ def delayed(row: Mapping[str, Any] | None, push: Push, task: str) -> Ruling:
 
 
 def _comparison(evidence: Evidence) -> str:
-    return f"arm − {evidence.choices['control']}"
+    return ISOLATED if evidence.choices["control"] == "control" else "arm − baseline"
 
 
 def _row(evidence: Evidence, task: str, push: Push, direction: str, comparison: str) -> Mapping[str, Any] | None:
@@ -69,7 +69,7 @@ def _measured(evidence: Evidence, push: Push) -> tuple[Measured, ...]:
     found = []
     for task in PUSHED:
         for direction in DIRECTIONS:
-            for comparison in ("arm − control", "arm − baseline", "control − baseline"):
+            for comparison in COMPARISONS:
                 row = _row(evidence, task, push, direction, comparison)
                 first, second = comparison.split(" − ")
                 what = f"{LABELS[task]}: T of {first} pushed {direction} {push.label} / T of {second}"
@@ -85,7 +85,7 @@ def _notes(evidence: Evidence, push: Push) -> tuple[str, ...]:
         for direction in DIRECTIONS:
             rows = table[
                 (table["task"] == task) & (table["push"] == push.name) & (table["direction"] == direction)
-                & (table["against"] == "control")
+                & (table["against"] == push.isolating[1])
             ]  # fmt: skip
             found = dict(rows.set_index("measure")["factor"].dropna())
             if push.rival in found:
@@ -93,9 +93,19 @@ def _notes(evidence: Evidence, push: Push) -> tuple[str, ...]:
                 least = max(_size(own), SLIGHT)
                 others = {name: factor for name, factor in found.items() if _size(factor) >= least}
                 said.append(f"{direction} ({LABELS[task]}): {push.rival} × {own:.2g}" + _also(others))
-    if not said:
-        return (SCOPE,)
-    return (SCOPE, "What the push moved, against its control: " + "; ".join(said) + ".")
+    notes = [SCOPE]
+    if said:
+        notes.append(f"What the push moved, against its {push.isolating[1]}: " + "; ".join(said) + ".")
+    if push.isolating[1] == "baseline":
+        notes.append(NORM_CONTROL)
+    return tuple(notes)
+
+
+NORM_CONTROL = (
+    "The control of a norm push has the norm held as well, with steps as long as the baseline's, so it is held against "
+    "the baseline. The rule first said arm against control for this push too, which cannot show an effect of the norm; "
+    "it was put right after the quick runs had been seen, and both comparisons stand in the table."
+)
 
 
 def _size(factor: float) -> float:

@@ -98,7 +98,7 @@ def _push_column(ax: Axes, table: Any, names: list[str]) -> None:
     ax.set_xscale("log")
     ax.set_xticks([0.25, 0.5, 1, 2, 4], ["¼", "½", "1", "2", "4"])
     ax.minorticks_off()
-    _finish(ax, "T when pushed ÷ T of\nthe matched control", limits, 1.0)
+    _finish(ax, "T when pushed ÷ T of\nthe control (see text)", limits, 1.0)
     key(ax, [("against", COLOURS[1]), ("along", COLOURS[0])], loc="lower right", fontsize=6.5)
 
 
@@ -151,13 +151,13 @@ def _times(ax: Axes, x: float, times: Any, colour: str) -> None:
 def draw_moved(evidence: Evidence) -> Figure:
     """Rows pushes and directions, columns measures: the factor against the control as a colour and a number."""
     everything: Any = evidence.table("moved", moved, needs=SWEEPS)
-    table = everything[everything["against"] == "control"]
     rows = [(task, push, way) for task in PUSHED for push in PUSHES for way in DIRECTIONS]
     figure, axes = panels(1, width=6.4, height=0.6 + 0.27 * len(rows))
     ax = axes[0, 0]
     factors = np.full((len(rows), len(MEASURED)), np.nan)
     for i, (task, push, way) in enumerate(rows):
-        chosen = table[(table["task"] == task) & (table["push"] == push.name) & (table["direction"] == way)]
+        table = everything[(everything["task"] == task) & (everything["against"] == push.isolating[1])]
+        chosen = table[(table["push"] == push.name) & (table["direction"] == way)]
         found = chosen.set_index("measure")["factor"]
         factors[i] = [found.get(rival.name, np.nan) for rival in MEASURED]
     logs = np.log2(np.clip(factors, 1e-6, 1e6))

@@ -4,11 +4,12 @@ It is made with the default choices. What each column rests on:
 
 - lead: median over all runs that generalise, of all tasks, of (T − t)/T, t the step of the measure's event; order
   statistics over runs. Runs of one task are more alike than runs of two: it holds for runs of these tasks.
-- auc: mean over tasks of the area under the ROC on held-out seeds; percentile-t over tasks.
+- auc: mean over tasks of the area under the ROC on held-out seeds; percentile-t over tasks, cut at 0 and 1.
 - alarms: share of the runs that do not generalise within the budget in which the event came; Clopper–Pearson.
 - error: median over held-out runs of all tasks of the run's median |T̂ − T|/T; order statistics over runs.
-- push: how many times as late runs generalise that are pushed against the measure as their controls are, and the same
-  for pushes along it; paired by seed, percentile-t of the logarithm. For the measures that were pushed only.
+- push: how many times as late runs generalise that are pushed against the measure as their controls are (of the norm:
+  controls as the baseline, see `Push.isolating`), and the same for pushes along it; paired by seed, percentile-t of the
+  logarithm. For the measures that were pushed only.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ import numpy as np
 
 from afterfit.analysis import paired_difference
 from afterfit.analysis.proportions import fractional_order_interval
-from afterfit.analysis.results import Comparison, Quantity
+from afterfit.analysis.results import Comparison, Interval, Quantity
 from afterfit.studies.adjudication.forecasts import SHARES, TOGETHER, forecasts
 from afterfit.studies.adjudication.leads import ALL, leads, row_of
-from afterfit.studies.adjudication.pushes import DIRECTIONS, pushes
+from afterfit.studies.adjudication.pushes import DIRECTIONS, ISOLATED, pushes
 from afterfit.studies.adjudication.rivals import BY_NAME, RIVALS
 from afterfit.studies.adjudication.sweeps import PUSHED, PUSHES, SWEEPS, TASKS
 from afterfit.studies.evidence import Evidence
@@ -66,9 +67,7 @@ def summary(evidence: Evidence) -> pd.DataFrame:
         for task in PUSHED:
             for direction in DIRECTIONS:
                 wanted = {"task": task, "push": PUSH_OF.get(name), "direction": direction}
-                row |= _renamed(
-                    row_of(pushed, comparison="arm − control", **wanted), f"{task}_pushed_{direction}", "times"
-                )
+                row |= _renamed(row_of(pushed, comparison=ISOLATED, **wanted), f"{task}_pushed_{direction}", "times")
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -100,8 +99,8 @@ def mean_auc(
         return None
     above = paired_difference(found.to_numpy(), np.zeros(len(found)))
     assert above.interval
-    n = len(found)
-    return Quantity(above.estimate, above.interval, n, n, 0, "mean over tasks, percentile-t")
+    n, within = len(found), Interval(max(above.interval.low, 0.0), min(above.interval.high, 1.0))
+    return Quantity(above.estimate, within, n, n, 0, "mean over tasks, percentile-t, within [0, 1]")
 
 
 def errors(table: pd.DataFrame, measure: str, setting: str = "failure times") -> pd.Series:

@@ -96,6 +96,15 @@ class Push:
     matched: str = "random_direction"
 
     @property
+    def isolating(self) -> tuple[str, str]:
+        """The two arms whose difference is the push and nothing else.
+
+        A random direction has the size of the push and not its aim. A control with steps as long as the baseline's
+        still has its norm held, so it is that control less the baseline which leaves the size of steps out.
+        """
+        return ("arm", "control") if self.matched == "random_direction" else ("control", "baseline")
+
+    @property
     def values(self) -> tuple[float, float]:
         """Against, and along."""
         return self.against, self.along
