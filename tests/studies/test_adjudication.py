@@ -260,7 +260,8 @@ def test_a_measure_that_knows_forecasts_and_ranks_better_than_the_steps_elapsed(
     error = {name: np.median([of_run[name, seed] for seed in SEEDS[4:]]) for name in ("rnc1", "nc1", ELAPSED)}
     assert error["rnc1"] < min(error["nc1"], error[ELAPSED])
     areas = {row["measure"]: row["auc"] for row in rows if row["kind"] == "task"}
-    assert areas["rnc1"] > 0.97 > areas[ELAPSED]
+    assert areas["rnc1"] > 0.99  # it knows; with times so alike the steps elapsed are not bad either
+    assert areas["rnc1"] > areas[ELAPSED] > 0.5
     assert {seed for _, seed in of_run} == set(SEEDS[4:])
 
 
