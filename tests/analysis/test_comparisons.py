@@ -64,6 +64,15 @@ def test_values_that_bound_nothing_are_warned_of():
     assert np.isinf(interval.high)
 
 
+def test_student_s_interval_is_that_of_scipy_and_has_ends_where_resamples_have_no_spread():
+    a, b = [5.0, 5.0, 5.0, 5.25], [5.0, 5.0, 5.0, 5.0]
+    found = paired_difference(a, b, interval="student").interval
+    expected = stats.ttest_rel(a, b).confidence_interval(0.95)
+    assert tuple(found) == pytest.approx((expected.low, expected.high))
+    assert not np.isfinite(tuple(paired_difference(a, b).interval)).all()
+    assert "bound nothing" in paired_difference(b * 2, b * 2, interval="student").warning
+
+
 def test_censored_pairs_are_compared_up_to_tau_only_if_all_were_followed():
     a = Times([300, 500, 900, 900], [False, False, True, True], seed=np.arange(4))
     b = Times([200, 400, 600, 900], [False, False, False, True], seed=np.arange(4))

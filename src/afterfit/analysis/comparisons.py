@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -22,6 +22,7 @@ def paired_difference(
     b: TimesLike,
     *,
     tau: float | None = None,
+    interval: Literal["percentile_t", "student"] = "percentile_t",
     level: float = 0.95,
     draws: int = DRAWS,
     seed: int = 0,
@@ -40,6 +41,8 @@ def paired_difference(
         tau: for times of which some are censored: compare min(T, tau), a horizon fixed before looking, such as the
             budget. A run that never has the event then counts tau. Runs that ended before tau cannot be compared so:
             see `paired_rank_test`.
+        interval: "percentile_t", or "student": d̄ ± t s(d)/√n with n - 1 degrees of freedom, right for normal
+            differences. With three to five pairs, or ties, many resamples have no spread, and percentile-t no ends.
         level: of the interval.
         draws: resamples, and random signs unless all are no more than that.
         seed: of both.
@@ -57,15 +60,17 @@ def paired_difference(
     differences = _differences(x, y)
     flips, exact = sign_flips(len(differences), draws, seed)
     sums = flips @ differences
-    interval, warning = percentile_t(differences, level, draws, seed)
+    student = interval == "student"
+    found, warning = _student(differences, level) if student else percentile_t(differences, level, draws, seed)
     within = "" if tau is None else f" of min(T, {number(tau)})"
+    name = "Student's" if student else "percentile-t"
     return Comparison(
         float(differences.mean()),
-        interval,
+        found,
         share_as_extreme(sums),
         float(sums[0]),
         **runs,
-        method=f"paired difference{within}, p from {how(exact, len(flips), seed)}, percentile-t interval",
+        method=f"paired difference{within}, p from {how(exact, len(flips), seed)}, {name} interval",
         warning=few_rearrangements(exact, len(flips)) or warning,
     )
 
@@ -89,6 +94,15 @@ def _differences(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     if len(x) < 2:
         raise ValueError(f"two pairs at least are needed, not {len(x)}")
     return x - y
+
+
+def _student(values: np.ndarray, level: float) -> tuple[Interval, str | None]:
+    """Student's interval for a mean, and what is wrong with it, if anything."""
+    from scipy.special import stdtrit
+
+    n, mean = len(values), float(values.mean())
+    half = float(stdtrit(n - 1, (1 + level) / 2) * values.std(ddof=1) / np.sqrt(n))
+    return Interval(mean - half, mean + half, level), None if half > 0 else "all values are equal: they bound nothing"
 
 
 def percentile_t(values: np.ndarray, level: float, draws: int, seed: int) -> tuple[Interval, str | None]:

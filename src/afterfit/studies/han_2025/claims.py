@@ -20,7 +20,7 @@ CLAIMS = (
         where="figure 1",
         rule="All three, as means over runs of log₂ of ratios with intervals: NCC at memorisation is below half of "
         "that at the start; flatness at memorisation is above that at the start (larger is sharper); flatness when "
-        "generalised is below half of that at memorisation. The paper's network decides if it has four runs, else the "
+        "generalised is below half of that at memorisation. The paper's network decides if it has three runs, else the "
         "one-layer network.",
         needs=VIEWED,
         judge=memorising,

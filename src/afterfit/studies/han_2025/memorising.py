@@ -187,6 +187,6 @@ def stand_in(evidence: Evidence) -> Finding:
         measured.append(log_row(text, factors["generalised"].tolist(), factors["start"].tolist()))
     decided = next((each for each in parts if each is not None), None)
     if decided is None or decided.interval is None:
-        return Finding("inconclusive", "fewer than four runs that generalise", tuple(measured))
+        return Finding("inconclusive", "fewer than three runs that generalise", tuple(measured))
     sign = 1 if decided.estimate >= 0 else -1
     return Finding(*direction("log₂ of the change of bound/κ", decided, above=sign * 1.0, sign=sign), tuple(measured))

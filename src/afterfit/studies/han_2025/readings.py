@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 STRENGTH = "interventions.0.strength"
-LEAST_PAIRS = 4  # of three, one resample in nine has no spread, so that a 95 % interval has no ends
+LEAST_PAIRS = 3  # with two, an interval says next to nothing
 FLATNESS = {"exact": "train/relative_flatness", "bound": "train/relative_flatness_bound"}
 CLUSTERING, ACCURACY, NORM = "train/cdnv", "test/accuracy", "weight_norm"
 
@@ -96,14 +96,18 @@ def times(events: pd.DataFrame, members: Arm, event: str, budget: int) -> Times:
 
 
 def difference(a: Sequence[float], b: Sequence[float]) -> Comparison | None:
-    """The mean of a − b over pairs, with its interval; None with fewer than four pairs of finite numbers."""
+    """The mean of a − b over pairs, with its interval; None with fewer than three pairs of finite numbers.
+
+    Student's interval: of four or five seeds, with times that tie, percentile-t has no ends.
+    """
     x, y = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
     there = np.isfinite(x) & np.isfinite(y)
-    return paired_difference(x[there], y[there]) if there.sum() >= LEAST_PAIRS else None
+    enough = there.sum() >= LEAST_PAIRS
+    return paired_difference(x[there], y[there], interval="student") if enough else None
 
 
 def mean_of(values: Sequence[float]) -> Comparison | None:
-    """The mean over runs, with its interval; None with fewer than four finite numbers."""
+    """The mean over runs, with its interval; None with fewer than three finite numbers."""
     return difference(values, [0.0] * len(values))
 
 
@@ -119,7 +123,7 @@ def logarithms(values: Sequence[float]) -> list[float]:
 
 
 def row(what: str, a: Sequence[float], b: Sequence[float], published: str = "") -> Measured:
-    """The mean of a − b over pairs; without an interval of fewer than four pairs."""
+    """The mean of a − b over pairs; without an interval of fewer than three pairs."""
     found = difference(a, b)
     if found is not None:
         return Measured.of(what, found, published)
@@ -129,7 +133,7 @@ def row(what: str, a: Sequence[float], b: Sequence[float], published: str = "") 
 
 
 def log_row(what: str, a: Sequence[float], b: Sequence[float], published: str = "") -> Measured:
-    """The mean of log₂(a/b) over pairs; without an interval of fewer than four pairs."""
+    """The mean of log₂(a/b) over pairs; without an interval of fewer than three pairs."""
     return row(what, logarithms(a), logarithms(b), published)
 
 

@@ -36,7 +36,7 @@ from afterfit.interventions import (
     When,
 )
 from afterfit.models import MLP
-from afterfit.spec import SGD, Every, Experiment, Logarithmic, Minibatch, Threshold
+from afterfit.spec import SGD, Every, Experiment, Logarithmic, Minibatch, Paced, Threshold
 from afterfit.spec.presets import preset
 from afterfit.studies.han_2025.readings import STRENGTH
 from afterfit.studies.study import Scale, Sweep
@@ -171,7 +171,7 @@ def _mlp(scale: Scale, **changes: Any) -> Experiment:
         task, model = Images(dataset="mnist", train_size=sizes[0], test_size=sizes[1]), MLP(widths=(200, 200))
     return Experiment(
         task=task, model=model, optimizer=SGD(learning_rate=1e-2, momentum=0.9), minibatch=Minibatch(size=64),
-        steps=steps, schedule=Every(steps=_at(scale, 20, 100, 200)), measures=MEASURES, probe=2_000,
+        steps=steps, schedule=Paced(until=(500,), every=(20, _at(scale, 20, 100, 200))), measures=MEASURES, probe=2_000,
         events=IMAGE_EVENTS, **changes,
     )  # fmt: skip
 
