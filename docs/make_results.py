@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from afterfit.report.study import PRELIMINARY, as_interval, as_number, duration
+from afterfit.report.wording import counted
 from afterfit.studies import STUDIES
 from afterfit.studies.study import SCALES
 
@@ -57,7 +58,7 @@ def _study(folder: Path, record: dict[str, Any]) -> Iterator[str]:
     said = ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
     yield (
         f"{len(record['claims'])} claims: {said}{f' ({preliminary})' if preliminary else ''}. {members} runs, "
-        f"{duration(record['wall_seconds'])} on {record['environment']['cores']} cores; afterfit "
+        f"{duration(record['wall_seconds'])} on {counted(record['environment']['cores'], 'core')}; afterfit "
         f"{record['versions']['afterfit']}, commit {str(record['code_version'])[:7]}. `{record['command']}`\n"
     )
     reading = folder / "reading.md"
