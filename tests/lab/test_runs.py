@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import threading
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import afterfit as af
 from afterfit.engine.workers import WorkerFailed
 from afterfit.lab.progress import Silent
 from afterfit.lab.run import Interrupted
+from afterfit.lab.run import _events as events_of
 from afterfit.parts import SpecError
 from afterfit.store import DamageWarning, FolderInUse, FolderMismatch, RunStore, StoreError, StoreFull, read
 
@@ -106,6 +108,15 @@ def test_the_kept_network_is_the_one_that_was_observed(whole):
         assert hits.mean() == pytest.approx(float(runs.observations["test/accuracy"][member, -1]), abs=1e-6)
     with pytest.raises(SpecError, match=r"^member = 7: has no final parameters"):
         runs.parameters(7)
+
+
+def test_a_run_that_was_stopped_before_its_first_observation_has_no_events_yet(whole, tmp_path):
+    runs = af.open(whole)
+    RunStore.create(
+        tmp_path / "run", meta=runs.meta, members=[replace(r, status="waiting") for r in runs.members]
+    ).close()
+    assert list(events_of(af.open(tmp_path / "run"))) == []
+    assert len(list(events_of(runs))) == 4
 
 
 def test_the_same_call_again_finds_nothing_to_do(whole, tiny_toml, contents):

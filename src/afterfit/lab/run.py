@@ -242,7 +242,9 @@ def _train(
 
 
 def _events(runs: Runs) -> Iterator[tuple[int, str, int | None, int | None]]:
-    """Every member's declared events, as the store keeps them."""
+    """Every member's declared events, as the store keeps them; none before the first observation of a run."""
+    if not runs.observations.data_vars:
+        return
     names, table = list(runs.rules), runs.events().astype(object)
     for row in table.where(table.notna(), None).reset_index().to_dict("records"):
         for name in names:
