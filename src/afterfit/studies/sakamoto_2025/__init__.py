@@ -26,7 +26,7 @@ STUDY = Study(
         ),
         Choice(
             "epsilon_2", "the RNC1 at which a network counts as collapsed: .1, .2 or .03 (in theorem 4.3's setting"
-            " .005, .01 or .002)", "middle", ("loose", "tight"),
+            " .005, .01 or .002); a sixth of it with the largest norm", "middle", ("loose", "tight"),
         ),
         Choice(
             "information", "the estimator of mutual information: sums of entropies as published, or nearest neighbours"

@@ -9,7 +9,7 @@ import numpy as np
 from afterfit.studies import rules
 from afterfit.studies.sakamoto_2025.claims_training import AGREES
 from afterfit.studies.sakamoto_2025.information import information
-from afterfit.studies.sakamoto_2025.readings import THRESHOLDS, mean_of, rank_correlation
+from afterfit.studies.sakamoto_2025.readings import epsilon_2, mean_of, rank_correlation
 from afterfit.studies.sakamoto_2025.tables import EARLY, LATE, SWEEP, bounds, chain, margin_spreads, rates
 from afterfit.studies.study import Claim, Finding, Measured
 
@@ -25,7 +25,7 @@ def compression(evidence: Evidence) -> Finding:
     table: Any = evidence.table("information", information, NEEDS)
     scale, estimator = evidence.choices["rnc1_scale"], evidence.choices["information"]
     fitted = dict(_after_fit(evidence, table))
-    rnc1, bound = f"rnc1_{scale}", THRESHOLDS[evidence.choices["epsilon_2"]]
+    rnc1, bound = f"rnc1_{scale}", epsilon_2(evidence)
     collapsing = {member: part for member, part in fitted.items() if part[rnc1].min() <= bound}
     rulings, measured = [], []
     for column, name in ((f"superfluous_{estimator}", "I(Z;X) − I(Z;Y)"), ("nhsic_difference", "nHSIC difference")):

@@ -131,7 +131,7 @@ THEORY = (
             " half and from the training images; medians over runs. Above the line a bound says nothing.", (SWEEP,),
             error_bound),
     Drawing("information_chain", "Theorem 3.4 along training, largest weight decay: trace and log-det bounds, and an"
-            " estimate (two widest directions of each class, ± 2 standard errors) with the bound of these (dashed).",
+            " estimate (widest direction of each class, ± 2 standard errors) with the bound of it (dashed).",
             (SWEEP,), information_chain),
     Drawing("two_times", "τ₁ and τ₂ over weight decay, every run; open: not within the budget. Left AdamW, right the"
             " setting of theorem 4.3, two learning rates.", (SWEEP, "gradient-descent"), two_times),
