@@ -131,7 +131,7 @@ def test_export_writes_what_other_programs_read(afterfit, folder, tmp_path, to, 
     ("words", "message"),
     [
         (["han-2024"], "afterfit: study = 'han-2024': did you mean 'han-2025'?"),
-        (["han-2025", "--claims", "B1,B9"], "afterfit: claims = 'B9': did you mean 'B1'?"),
+        (["han-2025", "--claims", "B1,B9"], "afterfit: claims = 'B9': did you mean 'B8'?"),
     ],
 )
 def test_a_study_or_claim_that_there_is_not_is_refused_in_one_line(afterfit, tmp_path, words, message):

@@ -46,7 +46,7 @@ def digits():
 @pytest.mark.parametrize("step", [0, 50, 100])
 def test_a_watch_sees_of_the_labs_weights_what_the_lab_saw(lab, digits, step):
     model = twin(lab.parameters(0, step))
-    seen = af.Watch(model, train=digits[0], test=digits[1], measures=MEASURES, loss="squared_error")(step)
+    seen = af.Watch(model, train=digits[0], test=digits[1], measures=MEASURES, loss="squared_error", probe=2_048)(step)
     row = lab.observations.sel(step=step).isel(member=0)
     names = [name for name in seen if not name.endswith("/loss")]  # the lab's is a sum over the minibatch
     assert {"train/rnc1", "test/relative_flatness", "weight_norm"} <= set(names)
