@@ -7,12 +7,13 @@ import pytest
 import afterfit as af
 from afterfit.studies.sakamoto_2025 import STUDY
 from afterfit.tasks import Images
+from afterfit.tasks.downloads import DataError
 
 try:
     Images(dataset="fashion-mnist", train_size=10, test_size=10).table()
     Images(dataset="mnist", train_size=10, test_size=10).table()
     missing = ""
-except Exception as error:  # noqa: BLE001
+except DataError as error:
     missing = str(error)
 
 
