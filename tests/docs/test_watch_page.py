@@ -137,7 +137,7 @@ def test_the_jax_loop_is_watched(capsys):
     keys = jax.random.split(jax.random.key(0), 3)
     network = Network(eqx.nn.Linear(SIZE, 8, key=keys[0]), eqx.nn.Linear(8, CLASSES, key=keys[1]))
     data = jax.random.normal(keys[2], (30, SIZE)), jax.numpy.arange(30) % CLASSES
-    run("JAX, Equinox, Flax", network=network, jax_step=lambda net, _: net, jax_train=data, jax_test=data)
+    run("JAX, Equinox", network=network, jax_step=lambda net, _: net, jax_train=data, jax_test=data)
     runs = af.open("runs/jax")
     assert runs.observations["step"].values.tolist() == [0, 200, 400, 600, 800]
     leaves = jax.tree.leaves(eqx.filter(network, eqx.is_array))
@@ -145,10 +145,42 @@ def test_the_jax_loop_is_watched(capsys):
     assert float(runs.observations["weight_norm"][0, 0]) == pytest.approx(norm, rel=1e-5)
 
 
-def test_the_tracker_is_told():
-    pytest.importorskip("tensorboard")
+def test_the_flax_loop_is_watched():
+    nnx = pytest.importorskip("flax.nnx")
+
+    class FlaxNetwork(nnx.Module):
+        """Somebody's own, in Flax."""
+
+        def __init__(self, rngs):
+            self.body = nnx.Linear(SIZE, 8, rngs=rngs)
+            self.head = nnx.Linear(8, CLASSES, rngs=rngs)
+
+        def features(self, x):
+            return nnx.relu(self.body(x))
+
+        def __call__(self, x):
+            return self.head(self.features(x))
+
+    model = FlaxNetwork(nnx.Rngs(0))
+    data = jax.random.normal(jax.random.key(1), (30, SIZE)), jax.numpy.arange(30) % CLASSES
+    run("Flax", model=model, flax_step=lambda model, step: None, flax_train=data, flax_test=data)
+    observed = af.open("runs/flax").observations.isel(member=0)
+    assert observed["step"].values.tolist() == [0, 200, 400, 600, 800]
+    right = float((model(data[0]).argmax(axis=1) == data[1]).mean())
+    assert float(observed["train/accuracy"][0]) == pytest.approx(right)
+    norm = float(sum((leaf**2).sum() for leaf in jax.tree.leaves(nnx.state(model, nnx.Param))) ** 0.5)
+    assert float(observed["weight_norm"][0]) == pytest.approx(norm, rel=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:.*``noload``")  # MLflow's, with SQLAlchemy 2.1
+def test_the_trackers_are_told(monkeypatch):
+    monkeypatch.setenv("TRACKIO_DIR", str(Path("trackio").absolute()))  # read when it is imported
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    for package in ("tensorboard", "wandb", "mlflow", "trackio"):
+        pytest.importorskip(package)
     run("Trackers")
-    assert list(Path("tensorboard").glob("events.*"))
+    for made in ("tensorboard/events.*", "wandb/offline-run-*/*.wandb", "mlflow.db", "trackio/grokking.db"):
+        assert list(Path().glob(made)), made
 
 
 def test_the_interventions_train():

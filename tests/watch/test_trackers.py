@@ -1,9 +1,13 @@
 """Trackers are told of every observation, many at a time, nothing leaves the machine, and none ends a training.
 
-TensorBoard is the real one. The others are heavy to install; they are stood in for by functions with the signatures of
-wandb 0.31, mlflow-skinny 3.17 and trackio 0.43, so that a call which those would refuse fails here.
+Each is tried for real; how often and with what the others than TensorBoard are called is looked at in functions with
+the signatures of wandb 0.31, mlflow-skinny 3.17 and trackio 0.43.
 """
 
+import json
+import os
+import sqlite3
+import subprocess
 import sys
 import types
 from unittest.mock import create_autospec
@@ -185,3 +189,62 @@ def test_trackio_stays_on_this_machine(monkeypatch):
     init.assert_called_once_with(project="mine")
     assert [call.kwargs["step"] for call in log.call_args_list] == [0, 1, 2, 3, 4]
     finish.assert_called_once_with()
+
+
+# The real ones
+
+
+def test_weights_and_biases_itself_keeps_every_value_offline(tmp_path, monkeypatch):
+    wandb = pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    theirs = wandb.init(project="mine", mode="offline", dir=tmp_path)
+    watch = watched(trackers.WeightsAndBiases(run=theirs))
+    kept = {name: theirs.summary[name] for name in watch.recorder.values[-1]}
+    theirs.finish()
+    assert kept == pytest.approx(watch.recorder.values[-1])
+    (written,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
+    assert b"train/loss" in written.read_bytes()
+
+
+@pytest.mark.filterwarnings("ignore:.*``noload``")  # MLflow's, with SQLAlchemy 2.1
+def test_mlflow_itself_gives_back_every_point(tmp_path):
+    mlflow = pytest.importorskip("mlflow")
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    watch = watched(trackers.MLflow("mine", uri=uri))
+    client = mlflow.MlflowClient(tracking_uri=uri)
+    (run,) = client.search_runs([client.get_experiment_by_name("mine").experiment_id])
+    assert run.info.status == "FINISHED"
+    points = client.get_metric_history(run.info.run_id, "train/loss")
+    assert {point.step: point.value for point in points} == {
+        step: values["train/loss"] for step, values in zip(watch.recorder.steps, watch.recorder.values, strict=True)
+    }
+
+
+def test_trackio_itself_gives_back_every_point(tmp_path):
+    """In a process of its own: trackio reads where it keeps projects when it is imported."""
+    pytest.importorskip("trackio")
+    found = subprocess.run(
+        [sys.executable, "-c", TOLD_TRACKIO], env=os.environ | {"TRACKIO_DIR": str(tmp_path)}, check=True,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    expected = json.loads(found.stdout.splitlines()[-1])
+    with sqlite3.connect(tmp_path / "mine.db") as kept:
+        rows = dict(kept.execute("select step, metrics from metrics"))
+    assert {step: json.loads(row)["train/loss"] for step, row in rows.items()} == dict(enumerate(expected))
+
+
+TOLD_TRACKIO = """
+import json
+import torch
+import afterfit as af
+from afterfit.watch import trackers
+
+torch.manual_seed(0)
+data = torch.randn(30, 4), torch.arange(30) % 3
+model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+told = [trackers.Trackio("mine")]
+with af.Watch(model, train=data, every=1, measures=["loss"], trackers=told, strict=True) as watch:
+    for step in range(3):
+        watch(step)
+print(json.dumps([values["train/loss"] for values in watch.recorder.values]))
+"""
