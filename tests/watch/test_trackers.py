@@ -60,7 +60,7 @@ def test_tensorboard_shows_every_point(tmp_path):
     assert set(seen.Tags()["scalars"]) == {"train/loss", "train/accuracy"}
     points = seen.Scalars("train/loss")
     assert [point.step for point in points] == watch.recorder.steps
-    assert [point.value for point in points] == pytest.approx(watch.recorder.column("train/loss"))
+    assert [point.value for point in points] == pytest.approx(watch.recorder.history.column("train/loss"))
 
 
 @pytest.mark.parametrize(("every", "calls"), [(1, [1, 1, 1, 1, 1]), (2, [2, 2, 1]), (20, [5])])

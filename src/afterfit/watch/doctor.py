@@ -45,7 +45,7 @@ def doctor(
     """
     right = "must be above 0: the optimiser steps of the whole training"
     require(planned_steps is None or planned_steps > 0, "planned_steps", planned_steps, right)
-    record = watch.recorder.record()
+    record = watch.recorder.history.record()
     findings: list[Finding] = []
     if watch.source is not None:
         from afterfit.watch.doctor_optimizer import optimizer_findings

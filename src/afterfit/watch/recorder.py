@@ -12,6 +12,7 @@ from afterfit.analysis.rules import Streak
 from afterfit.spec import EventRule
 from afterfit.spec.written import to_dict
 from afterfit.store import MemberRecord, RunStore, is_run
+from afterfit.watch.history import History
 
 MEMBER = 0  # a watch's folder holds one
 
@@ -33,44 +34,49 @@ class Recorder:
     ):  # fmt: skip
         self.rules = {rule.name: rule for rule in rules}
         self.streaks = {name: Streak() for name in self.rules}
-        self.steps: list[int] = []
-        self.values: list[dict[str, float]] = []
+        self.history = History()
+        self._running = False  # as far as the folder says
         self.store = None if folder is None else _opened(folder, self.rules, meta, seed, varied)
         if self.store:
             self._read_back()
 
+    @property
+    def steps(self) -> list[int]:
+        """Where it was observed."""
+        return [step for step, _ in self.history]
+
+    @property
+    def values(self) -> list[dict[str, float]]:
+        """What was observed, those that are numbers."""
+        return [values for _, values in self.history]
+
+    @property
+    def last(self) -> int | None:
+        """The last step that was observed, or None."""
+        return self.history.last
+
     def add(self, step: int, values: Mapping[str, float]) -> list[str]:
         """Keep an observation, durably if there is a folder; the names of the events that it brought."""
-        if self.steps and step <= self.steps[-1]:
+        if self.last is not None and step <= self.last:
             self.forget_after(step - 1)
-        self.steps.append(step)
-        self.values.append(dict(values))
+        self.history.add(step, values)
         if self.store:
             self.store.append([(MEMBER, step, values)])
-            self.store.set_status(MEMBER, "running", step)
+            if not self._running:
+                self.store.set_status(MEMBER, "running", step)
+                self._running = True
         return self._advance(step, values)
 
     def forget_after(self, step: int) -> None:
         """Drop what was observed later: the user's training went back to an earlier checkpoint of its own."""
-        keep = int(np.searchsorted(self.steps, step, side="right"))
-        if keep == len(self.steps):
+        if not self.history.forget_after(step):
             return
-        del self.steps[keep:], self.values[keep:]
         self.streaks = {name: Streak() for name in self.rules}
-        for at, values in zip(self.steps, self.values, strict=True):
+        for at, values in self.history:
             self._advance(at, values)
         if self.store:
             self.store.forget_after(MEMBER, step)
             self.store.log("resumed", f"went back to step {step}: later observations are dropped")
-
-    def column(self, measure: str) -> np.ndarray:
-        """A measure's values, NaN where it was not observed."""
-        return np.array([values.get(measure, np.nan) for values in self.values])
-
-    def record(self) -> dict[str, np.ndarray]:
-        """Everything as rules take it: {"step": (n,), measure: (n,), …}."""
-        names = dict.fromkeys(name for values in self.values for name in values)
-        return {"step": np.array(self.steps, dtype=int)} | {name: self.column(name) for name in names}
 
     def event(self, name: str) -> int | None:
         """The step of a declared event, or None."""
@@ -80,8 +86,8 @@ class Recorder:
         """Say how the run ended, keep its events, and let the folder go."""
         if not self.store:
             return
-        if self.steps:
-            self.store.set_status(MEMBER, status, self.steps[-1])
+        if self.last is not None:
+            self.store.set_status(MEMBER, status, self.last)
             self._keep_events()
         self.store.close()
         self.store = None
@@ -101,12 +107,8 @@ class Recorder:
 
     def _keep_events(self) -> None:
         assert self.store
-        rows = []
-        for name in self.rules:
-            step = self.event(name)
-            earlier = [at for at in self.steps if step is None or at < step]
-            rows.append((MEMBER, name, step, earlier[-1] if earlier else None))
-        self.store.set_events(rows)
+        came = {name: self.event(name) for name in self.rules}
+        self.store.set_events((MEMBER, name, step, self.history.before(step)) for name, step in came.items())
 
     def _read_back(self) -> None:
         """Go on where the folder stands."""
@@ -116,8 +118,7 @@ class Recorder:
         table = read(self.store.folder).table
         for step, row in zip(table.step.tolist(), table.values.tolist(), strict=True):
             values = {name: value for name, value in zip(table.measures, row, strict=True) if not np.isnan(value)}
-            self.steps.append(step)
-            self.values.append(values)
+            self.history.add(step, values)
             self._advance(step, values)
 
 

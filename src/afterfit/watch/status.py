@@ -87,14 +87,15 @@ def status_of(
         overhead: what watching cost.
         problems: observations that failed.
     """
-    record = recorder.record()
+    record = recorder.history.record()
     phase = phase_of(record, rules)
     trends = {
         name: trend_of(record["step"], values, window=rules.window) for name, values in record.items() if name != "step"
     }
     events = {name: recorder.event(name) for name in recorder.rules}
-    last = recorder.steps[-1] if recorder.steps else None
-    return Status(last, phase, events, trends, forecast[0], advice_of(phase, trends), overhead, problems, forecast[1])
+    return Status(
+        recorder.last, phase, events, trends, forecast[0], advice_of(phase, trends), overhead, problems, forecast[1]
+    )
 
 
 def advice_of(phase: Phase, trends: Mapping[str, Trend]) -> str:

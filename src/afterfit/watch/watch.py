@@ -151,7 +151,7 @@ class Watch:
         about = about_run(name, type(model).__name__ if model is not None else "views", self.source, measures, probe)
         folder = Path(out) if out is not None and self._writes else None
         self.recorder = Recorder(folder, rules, about, seed, self.varied)
-        self.resume(self.recorder.steps[-1] if self.recorder.steps else 0)
+        self.resume(self.recorder.last or 0)
 
     def __call__(self, step: int, **scalars: float) -> Observation | None:
         """Observe if an observation is due at this step; what was seen, or None.
@@ -213,7 +213,7 @@ class Watch:
     def state_dict(self) -> dict[str, Any]:
         """What to keep with your own checkpoint: plain values."""
         return {
-            "step": self.recorder.steps[-1] if self.recorder.steps else None,
+            "step": self.recorder.last,
             "due": self._due,
             "probe": self.overhead.probe,
         }
@@ -231,7 +231,7 @@ class Watch:
         """
         self.recorder.forget_after(step)
         self._follow_again()
-        last = self.recorder.steps[-1] if self.recorder.steps else -1
+        last = -1 if self.recorder.last is None else self.recorder.last
         if self.source is not None:
             last = self.source.told(last)  # only rank 0 knows what was observed
         self._due = 0 if last < 0 else self.schedule.after(last)
@@ -314,7 +314,7 @@ class Watch:
     def _follow_again(self) -> None:
         """Show the forecast all that was observed before."""
         self._following.begin()
-        for step, values in zip(self.recorder.steps, self.recorder.values, strict=True):
+        for step, values in self.recorder.history:
             self._following.update(step, values)
 
 
