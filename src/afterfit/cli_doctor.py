@@ -4,42 +4,51 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from afterfit.cli_run import RunOptions, given_options, parse, vary_of
+import tyro
+
+from afterfit.cli_options import given_options, parse, vary_of
 from afterfit.parts import require
 
 STYLES = {"warning": "bold red", "note": "yellow", "ok": "green"}
 
 
+@dataclasses.dataclass(frozen=True)
+class DoctorOptions:
+    """Say what stands in the way of delayed generalisation; nothing is trained.
+
+    Attributes:
+        seeds: As for run.
+        vary: A field and its values, such as --vary optimizer.weight_decay 0.3 1.0; may be given more than once.
+        strict: Exit with 1 if there is a warning.
+    """
+
+    seeds: Annotated[str | None, tyro.conf.arg(metavar="SEEDS")] = None
+    vary: Annotated[
+        tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="FIELD V [V ...]")
+    ] = ()
+    strict: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+
+
 def doctor_command(what: str, arguments: list[str]) -> int:
     """Print the findings; 1 if one is a warning and --strict was given, else 0."""
     from afterfit.lab.diagnose import diagnose, is_folder
-
-    given = given_options(arguments)
-    strict = [values for name, values in given if name == "strict"]
-    require(not any(strict), "--strict", " ".join(map(" ".join, strict)), "takes no value")
-    rest = [word for name, values in given if name != "strict" for word in (f"--{name}", *values)]
-    if is_folder(what):
-        right = "a run folder is judged as it is: options are for presets and TOML files"
-        require(not rest, rest[0] if rest else "", " ".join(rest[1:]), right)
-        found = diagnose(Path(what))
-    else:
-        found = _of_spec(what, rest)
-    _print(found)
-    return 1 if strict and found.warnings else 0
-
-
-def _of_spec(preset: str, arguments: list[str]) -> Any:
-    from afterfit.lab.diagnose import diagnose
     from afterfit.lab.request import resolve
 
-    options, changes = parse(f"doctor {preset}", resolve(preset).experiment, arguments)
-    for field in dataclasses.fields(RunOptions):
-        value = getattr(options, field.name)
-        right = "is for afterfit run: here nothing is trained"
-        require(field.name in ("seeds", "vary") or value == field.default, f"--{field.name}", value, right)
-    return diagnose(preset, seeds=options.seeds, vary=vary_of(options.vary), changes=changes)
+    if is_folder(what):
+        given = dict(given_options(arguments))
+        strict = given.pop("strict", None)
+        right = "a run folder is judged as it is: only --strict goes with it"
+        require(not given, f"--{next(iter(given), '')}", " ".join(next(iter(given.values()), ())), right)
+        require(not strict, "--strict", " ".join(strict or ()), "takes no value")
+        found, fails = diagnose(Path(what)), strict is not None
+    else:
+        options, changes = parse(DoctorOptions, f"doctor {what}", resolve(what).experiment, arguments)
+        found = diagnose(what, seeds=options.seeds, vary=vary_of(options.vary), changes=changes)
+        fails = options.strict
+    _print(found)
+    return 1 if fails and found.warnings else 0
 
 
 def _print(found: Any) -> None:

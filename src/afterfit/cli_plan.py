@@ -2,39 +2,47 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
-from typing import Any
+from typing import Annotated, Any
 
-from afterfit.cli_run import given_options, parse, progress_of, vary_of
+import tyro
+
+from afterfit.cli_options import parse, vary_of
+from afterfit.cli_run import RunOptions, progress_of
 from afterfit.parts import require
 
-OWN = {"budget": int, "pilot_steps": int, "probability": float, "check_seeds": int, "event": str}
+
+@dataclasses.dataclass(frozen=True)
+class PlanOptions(RunOptions):
+    """Train pilots, say which values to take for a budget, and check them on fresh seeds.
+
+    Attributes:
+        budget: The steps that a run may take; needed.
+        pilot_steps: The steps of a pilot at most; half of the budget by default.
+        probability: With which a run is to have the event within the budget.
+        check_seeds: Fresh seeds on which the answer is checked; 0 for no check.
+        event: A declared event.
+    """
+
+    budget: int = 0
+    pilot_steps: int | None = None
+    probability: float = 0.9
+    check_seeds: int = 10
+    event: Annotated[str, tyro.conf.arg(metavar="EVENT")] = "generalised"
 
 
 def plan_command(preset: str, arguments: list[str]) -> int:
     """Train pilots, say which values to take, and check them. Options are those of `run` and those named in `Plan`."""
     from afterfit.lab.request import resolve
 
-    given = given_options(arguments)
-    own = {name.replace("-", "_"): values for name, values in given if name.replace("-", "_") in OWN}
-    is_help = any(name in ("h", "help") for name, _ in given)
-    require("budget" in own or is_help, "--budget", "", "is needed: the steps that a run may take")
-    rest = [word for name, values in given if name.replace("-", "_") not in OWN for word in (f"--{name}", *values)]
-    options, changes = parse(f"plan {preset}", resolve(preset).experiment, rest)
+    options, changes = parse(PlanOptions, f"plan {preset}", resolve(preset).experiment, arguments)
+    require(options.budget != 0, "--budget", "", "is needed: the steps that a run may take")
     require("steps" not in changes, "--steps", changes.get("steps"), "is decided by --budget and --pilot-steps")
-    settings = {name: _number(name, values) for name, values in own.items()}
-    return _carried_out(preset, settings.pop("budget"), options, changes, settings)
+    return _carried_out(preset, options, changes)
 
 
-def _number(name: str, values: list[str]) -> Any:
-    from afterfit.spec.written import parsed
-
-    flag = f"--{name.replace('_', '-')}"
-    require(len(values) == 1, flag, " ".join(values), "needs one value")
-    return parsed(values[0], OWN[name], flag)
-
-
-def _carried_out(preset: str, budget: int, options: Any, changes: dict[str, Any], settings: dict[str, Any]) -> int:
+def _carried_out(preset: str, options: PlanOptions, changes: dict[str, Any]) -> int:
     import jax
     from rich.console import Console
 
@@ -47,9 +55,10 @@ def _carried_out(preset: str, budget: int, options: Any, changes: dict[str, Any]
     values = {field: [float(value) for value in listed] for field, listed in vary_of(options.vary).items()}
     try:
         planned = plan(
-            preset, budget, out=options.out or f"runs/{preset}-plan", values=values or None,
+            preset, options.budget, out=options.out or f"runs/{preset}-plan", values=values or None,
             seeds=options.seeds or 3, changes=changes, workers=options.workers,
-            progress=progress_of(options, console), **settings,
+            progress=progress_of(options, console), pilot_steps=options.pilot_steps,
+            probability=options.probability, check_seeds=options.check_seeds, event=options.event,
         )  # fmt: skip
     except Interrupted as stopped:
         print(f"\nafterfit: {stopped}; the same command goes on from here", file=sys.stderr)  # noqa: T201

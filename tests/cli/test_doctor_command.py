@@ -41,7 +41,7 @@ def test_a_file_and_a_run_folder_are_looked_over(afterfit, tiny_toml, folder):
 @pytest.mark.parametrize(("arguments", "message"), [
     ((), "PRESET = '': comes first: afterfit doctor PRESET [options], or afterfit doctor DIR"),
     (("digts",), "preset = 'digts': did you mean 'digits'?"),
-    (("digits", "--out", "x"), "--out = 'x': is for afterfit run: here nothing is trained"),
+    (("digits", "--out", "x"), "--out = 'x': no such option; did you mean '--steps'?"),
     (("digits", "--strict", "yes"), "--strict = 'yes': takes no value"),
     (("digits", "--stps", "3"), "--stps = '3': no such option; did you mean '--steps'?"),
 ])  # fmt: skip
@@ -49,10 +49,19 @@ def test_what_makes_no_sense_is_refused_in_a_line(afterfit, arguments, message):
     assert afterfit("doctor", *arguments) == (2, "", f"afterfit: {message}\n")
 
 
+def test_help_tells_of_the_doctor_and_of_the_fields(afterfit):
+    code, output, _ = afterfit("doctor", "digits", "--help")
+    assert code == 0
+    assert "nothing is trained" in " ".join(output.split())
+    assert "--strict" in output
+    assert "--optimizer.weight-decay" in output
+    assert "--workers" not in output
+
+
 def test_options_of_a_run_folder_and_folders_without_a_run_are_refused_in_a_line(afterfit, folder, tmp_path):
     code, _, errors = afterfit("doctor", folder, "--steps", 3)
     assert (code, errors) == (
-        2, "afterfit: --steps = '3': a run folder is judged as it is: options are for presets and TOML files\n",
+        2, "afterfit: --steps = '3': a run folder is judged as it is: only --strict goes with it\n",
     )  # fmt: skip
     code, _, errors = afterfit("doctor", tmp_path)
     assert (code, errors.count("\n")) == (1, 1)
