@@ -1,4 +1,8 @@
-"""All tests: most of their time would be XLA's, so programs are compiled without its optimisations, and once."""
+"""All tests: most of their time would be XLA's, so programs are compiled without its optimisations, and once.
+
+A test process computes in one thread, as a worker does: threads of several processes that wait for each other on the
+same cores make small products hundreds of times slower.
+"""
 
 import os
 import shutil
@@ -8,8 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+# Libraries read them when they are imported; processes that tests start inherit them.
+os.environ |= {"NPROC": "1", "PJRT_NPROC": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 COMPILED = TemporaryDirectory(prefix="afterfit-tests-", ignore_cleanup_errors=True)
 
@@ -45,7 +53,8 @@ steps = 50
 
 def pytest_configure(config):
     """Before JAX is imported; processes that tests start inherit it."""
-    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
+    threadpool_limits(1)  # of NumPy, where a plugin of pytest's imported it before us
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0 --xla_cpu_multi_thread_eigen=false"
     os.environ |= {
         "XLA_FLAGS": flags.strip(),
         "JAX_COMPILATION_CACHE_DIR": COMPILED.name,

@@ -12,9 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from afterfit.engine.checkpoints import Checkpoints, Parameters, read, snapshots
+from afterfit.engine.checkpoints import Parameters, of_batch, snapshots
 from afterfit.engine.members import Batch, Member
 from afterfit.engine.origins import arrays_of, continued
+from afterfit.engine.places import Place, place_of
 from afterfit.engine.pytree import stack
 from afterfit.engine.sink import Sink
 from afterfit.engine.state import Rows, State
@@ -36,21 +37,23 @@ class BatchRun:
     Args:
         batch: who is trained.
         trainer: the compiled functions of the group.
-        folder: the run's folder; checkpoints and final parameters go there.
+        where: the run's folder, or the place that stands for it; checkpoints and final parameters go there.
         sink: where rows and news go.
         checkpoint_seconds: time between checkpoints.
     """
 
     def __init__(
-        self, batch: Batch, trainer: Trainer, folder: Path, sink: Sink, checkpoint_seconds: float = CHECKPOINT_SECONDS
-    ):
+        self, batch: Batch, trainer: Trainer, where: Path | Place, sink: Sink,
+        checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    ):  # fmt: skip
         self.batch, self.trainer, self.sink = batch, trainer, sink
-        self.folder, self.parameters = folder, Parameters(folder)
+        self.place = place_of(where)
+        self.parameters = Parameters(self.place)
         self.checkpoint_seconds = checkpoint_seconds
-        self.checkpoints = Checkpoints(folder / "checkpoints" / f"batch-{batch.number:05d}")
+        self.checkpoints = of_batch(self.place, batch.number)
         self.experiment = batch.members[0].experiment  # for what is structure, and so the same in all members
         self.ended: dict[int, tuple[str, int]] = {}  # member: (status, last step)
-        self.origins, self.kept = Parameters(folder, "origins"), Parameters(folder, "kept")
+        self.origins, self.kept = Parameters(self.place, "origins"), Parameters(self.place, "kept")
         # How far the rules have come that can be told while training goes on, by member and name.
         self.streaks = {(m.number, rule.name): Streak() for m in batch.members for rule in streamed(m.experiment)}
         self.steps_per_second = 1.0
@@ -117,10 +120,10 @@ class BatchRun:
         found = []
         for member in self.placed:
             assert member.origin
-            path = self.origins.path(member.origin.member)
-            if path is None:
-                raise FileNotFoundError(f"{self.origins.folder} lacks the state of member {member.origin.member}")
-            saved = read(path)
+            saved = self.origins.load(member.origin.member)
+            if saved is None:
+                lacking = f"{self.place.address}/origins lacks the state of member {member.origin.member}"
+                raise FileNotFoundError(lacking)
             found.append(saved.arrays)
             self.step = saved.notes["step"]
             self.streaks |= {(member.number, name): Streak(*streak) for name, *streak in saved.notes["streaks"]}
@@ -164,7 +167,7 @@ class BatchRun:
         if self.step in self.experiment.snapshot_steps():
             for place, member in enumerate(self.placed):
                 if member.number in rows:
-                    self._keep_parameters(snapshots(self.folder, self.step), place, member)
+                    self._keep_parameters(snapshots(self.place, self.step), place, member)
         for place, member in enumerate(self.placed):
             if member.number in rows:
                 self._follow_rules(member, rows[member.number])
@@ -281,7 +284,7 @@ class BatchRun:
                 return f"member {number} has no row for step {missing[0]}"
             first = self.batch.members[0].origin.step if self.batch.members[0].origin else -1
             for kept_at in self.experiment.snapshot_steps():
-                if first < kept_at <= until and not snapshots(self.folder, kept_at).is_intact(number):
+                if first < kept_at <= until and not snapshots(self.place, kept_at).is_intact(number):
                     return f"the snapshot of member {number} at step {kept_at} is missing or damaged"
             if number in ended and not self.parameters.is_intact(number):
                 return f"the parameters of member {number} are missing or damaged"

@@ -1,4 +1,4 @@
-"""What a worker process and the driver say to each other: one JSON object a line, over a socket.
+"""What a worker and the driver say to each other: one JSON object a line, over a socket or through a cluster.
 
 Nothing is pickled, so a worker may as well be another machine's.
 """
@@ -9,14 +9,31 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 Message = dict[str, Any]
 Row = tuple[int, int, dict[str, float]]  # member, step, {measure: value}
 
 
+class Line(Protocol):
+    """One end of a line, whatever carries it. Sending is safe from several threads."""
+
+    def send(self, kind: str, **content: Any) -> None:
+        """Send a message; raises OSError when the other end is known to be gone."""
+        ...
+
+    def messages(self) -> Iterator[Message]:
+        """All that comes, until the other end is gone."""
+        ...
+
+
+def encoded(kind: str, content: Message) -> bytes:
+    """A message as it goes over the line."""
+    return json.dumps({"kind": kind, **content}).encode()
+
+
 class Channel:
-    """One end of the line. Sending is safe from several threads.
+    """One end of a line over a socket.
 
     Args:
         connection: a connected stream socket.
@@ -28,7 +45,7 @@ class Channel:
 
     def send(self, kind: str, **content: Any) -> None:
         """Send a message; raises OSError when the other end is gone."""
-        line = json.dumps({"kind": kind, **content}).encode() + b"\n"
+        line = encoded(kind, content) + b"\n"
         with self._lock:
             self.connection.sendall(line)
 
