@@ -177,7 +177,7 @@ def growth(observations: int) -> Table:
     table.rows += [(f"{step:,}", f"{mb:.1f}", f"{mb - first:+.1f}") for step, mb in held.items()]
     each = 1e6 * (held[observations] - first) / (0.9 * observations)
     table.notes.append(
-        f"{each:,.0f} bytes an observation of three numbers: the watch keeps them all for its status, and nothing else."
+        f"{each:,.0f} bytes an observation more; the watch keeps eight bytes a number for its status, and nothing else."
     )
     return table
 
