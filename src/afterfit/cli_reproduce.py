@@ -13,7 +13,7 @@ def reproduce_command(command: Any) -> int:
     from rich.console import Console
 
     from afterfit.cli_run import RunOptions, progress_of
-    from afterfit.engine.workers import WorkerFailed
+    from afterfit.engine.crew import WorkerFailed
     from afterfit.lab.run import Interrupted
     from afterfit.report import study_table
     from afterfit.studies.reproduce import reproduce

@@ -103,7 +103,7 @@ def _train(options: RunOptions, trained: Callable[[Any], Any]) -> int:
     from rich.console import Console
 
     from afterfit.cli_look import show_runs
-    from afterfit.engine.workers import WorkerFailed
+    from afterfit.engine.crew import WorkerFailed
     from afterfit.lab.run import Interrupted
 
     if options.workers != 0:

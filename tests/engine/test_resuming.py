@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from afterfit.engine import checkpoints
+from afterfit.engine import places
 from afterfit.engine.checkpoints import Checkpoints, Damaged, Parameters, read, write
 
 
@@ -31,7 +31,7 @@ def cut_at(remembering, monkeypatch):
         for name in ("append", "flush", "status", "progress", "note"):
             told = getattr(sink, name)
             monkeypatch.setattr(sink, name, lambda *words, told=told: (tick(), told(*words)))
-        monkeypatch.setattr(checkpoints.os, "fsync", tick)
+        monkeypatch.setattr(places.os, "fsync", tick)
         return sink
 
     return make
@@ -85,7 +85,7 @@ def test_cut_off_again_and_again(four, train, tmp_path, cut_at, monkeypatch, who
     assert sink.rows == whole[0].rows
     assert sink.ends == whole[0].ends
     assert files(folder) == files(whole[1])
-    assert not list(folder.rglob(f"{checkpoints.WRITING}*"))
+    assert not list(folder.rglob(f"{places.WRITING}*"))
 
 
 def test_a_request_to_stop_leaves_a_checkpoint_between_observations_too(four, train, tmp_path, remembering, whole):
@@ -186,7 +186,7 @@ def test_a_file_is_whole_or_not_there(tmp_path, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoints.os, "fsync", fail)
+    monkeypatch.setattr(places.os, "fsync", fail)
     with pytest.raises(OSError, match="No space left"):
         write(tmp_path / "member-00000-{digest}.safetensors", {"x": np.ones(3)}, {})
     assert not list(tmp_path.iterdir())
@@ -211,7 +211,7 @@ def test_a_file_without_a_digest_in_its_name_is_still_checked_for_its_format(tmp
 def test_only_the_newest_checkpoints_stay(tmp_path):
     kept = Checkpoints(tmp_path / "batch", keep=2)
     (tmp_path / "batch").mkdir()
-    (tmp_path / "batch" / f"{checkpoints.WRITING}step-000000000003").write_bytes(b"half")
+    (tmp_path / "batch" / f"{places.WRITING}step-000000000003").write_bytes(b"half")
     for step in (1, 20, 300):
         kept.save(step, {"x": np.full(2, step)}, {})
     assert [step for step, _ in kept.newest(pytest.fail)] == [300, 20]

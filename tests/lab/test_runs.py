@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import afterfit as af
-from afterfit.engine.workers import WorkerFailed
+from afterfit.engine.crew import WorkerFailed
 from afterfit.lab.progress import Silent
 from afterfit.lab.run import Interrupted
 from afterfit.lab.run import _events as events_of

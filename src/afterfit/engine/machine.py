@@ -7,8 +7,12 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
+from afterfit._version import __version__
+
+LIBRARIES = ("jax", "jaxlib", "equinox", "optax", "numpy", "scipy", "xarray", "safetensors")
 # One thread to a worker: the cores scale best as one process each.
 SINGLE_THREAD = {"NPROC": "1", "PJRT_NPROC": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
@@ -28,10 +32,25 @@ def has_accelerator() -> bool:
 
 def memory_bytes() -> int:
     """Memory free for training: of the first accelerator, or else of the machine."""
-    if has_accelerator():
-        command = ["nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
-        return int(subprocess.run(command, capture_output=True, check=True, text=True).stdout.split()[0]) * 2**20
+    return accelerator_bytes() or machine_bytes()
+
+
+def machine_bytes() -> int:
+    """The machine's memory."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def accelerator_bytes() -> int | None:
+    """Memory that is free now on the first accelerator; None without one."""
+    if not has_accelerator():
+        return None
+    command = ["nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
+    return int(subprocess.run(command, capture_output=True, check=True, text=True).stdout.split()[0]) * 2**20
+
+
+def versions() -> dict[str, str]:
+    """The versions on which the bits of a result depend."""
+    return {"afterfit": __version__} | {name: metadata.version(name) for name in LIBRARIES}
 
 
 def worker_environment(compilation_cache: str | None) -> dict[str, str]:

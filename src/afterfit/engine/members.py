@@ -65,13 +65,16 @@ def plan(members: Sequence[Member], workers: int, batch_size: int | None = None,
     batches: list[Batch] = []
     for group in groups(members):
         fitting = _most_together(group[0].experiment, workers)  # traced whatever is asked for: errors come out here
-        most = batch_size or fitting
-        rounds = math.ceil(len(group) / most / workers)
-        count = min(rounds * workers, len(group))
-        bounds = [round(i * len(group) / count) for i in range(count + 1)]
-        for low, high in pairwise(bounds):
-            batches.append(Batch(first_number + len(batches), tuple(group[low:high])))
+        batches += cut(group, workers, batch_size or fitting, first_number + len(batches))
     return batches
+
+
+def cut(group: Sequence[Member], workers: int, most: int, first_number: int) -> list[Batch]:
+    """Cut one group into batches of `most` members at most, equal to within one, a whole number for each worker."""
+    rounds = math.ceil(len(group) / most / workers)
+    count = min(rounds * workers, len(group))
+    bounds = [round(i * len(group) / count) for i in range(count + 1)]
+    return [Batch(first_number + i, tuple(group[low:high])) for i, (low, high) in enumerate(pairwise(bounds))]
 
 
 def _most_together(experiment: Experiment, workers: int) -> int:

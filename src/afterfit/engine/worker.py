@@ -1,8 +1,9 @@
-"""A worker process: trains the batches it is given, one after the other.
+"""A worker: trains the batches it is given, one after the other.
 
-Run as `python -m afterfit.engine.worker FD`, where FD is its end of a socket to the driver. It ends when the driver
-is gone, in the middle of whatever it does: rows that nobody keeps are not worth computing, and files are whole at any
-moment. Signals that ask to stop are the driver's to answer; it starts its workers with them blocked.
+As a process of the driver's machine it is run as `python -m afterfit.engine.worker FD`, where FD is its end of a socket
+to the driver; in a cluster `actor.py` runs it. It ends when the driver is gone, in the middle of whatever it does: rows
+that nobody keeps are not worth computing, and files are whole at any moment. Signals that ask to stop are the driver's
+to answer; it starts its workers with them blocked.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ import sys
 import threading
 import traceback
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from afterfit.engine.batch import BatchRun
 from afterfit.engine.members import Batch, Member, Origin
-from afterfit.engine.messages import Channel, Message, Row
+from afterfit.engine.messages import Channel, Line, Message, Row
+from afterfit.engine.places import place_of
 from afterfit.engine.pytree import structure
 from afterfit.engine.trainer import Trainer
 from afterfit.parts import SpecError
@@ -33,7 +34,7 @@ EXPLAINED = (SpecError, DataError, OSError)
 class RemoteSink:
     """Sends a batch's results to the driver, which answers when rows are durable."""
 
-    def __init__(self, channel: Channel):
+    def __init__(self, channel: Line):
         self.channel = channel
         self.sent, self.durable = 0, 0
         self.change = threading.Condition()
@@ -113,7 +114,7 @@ class Trainers:
         return self._by_structure[group]
 
 
-def work(channel: Channel) -> None:
+def work(channel: Line) -> None:
     """Train what the driver sends; does not return."""
     sink, orders, trainers = RemoteSink(channel), queue.SimpleQueue[Message](), Trainers()
 
@@ -127,27 +128,39 @@ def work(channel: Channel) -> None:
         order = orders.get()
         batch = read_batch(order["batch"])
         stored = {int(member): set(steps) for member, steps in order["stored"].items()}
-        run = BatchRun(batch, trainers.of(batch), Path(order["folder"]), sink, order["checkpoint_seconds"])
+        run = BatchRun(batch, trainers.of(batch), place_of(order["place"]), sink, order["checkpoint_seconds"])
         channel.send("batch", number=batch.number, complete=run.run(stored))
+
+
+def serve(channel: Line) -> None:
+    """Work until the driver is gone, or something fails: that is told, and then it is over."""
+    try:
+        work(channel)
+    except ConnectionError:  # the driver is gone, and the listener a moment late to say so
+        return
+    except EXPLAINED as error:
+        _tell(channel, error, str(error), trace="")
+    except Exception as error:  # noqa: BLE001 - whatever ends a worker is told to the user before it ends
+        _tell(channel, error, f"{type(error).__name__}: {error}", trace=traceback.format_exc())
+
+
+def _tell(channel: Line, error: Exception, reason: str, trace: str) -> None:
+    memory = is_out_of_memory(error)
+    with suppress(OSError):
+        channel.send(
+            "failed", error=(reason.splitlines() or ["for no reason given"])[0], trace="" if memory else trace,
+            memory=memory, hopeless=isinstance(error, SpecError),
+        )  # fmt: skip
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error says that there is too little memory: Python's own, or XLA's by the name of its status."""
+    return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
 
 
 def main() -> None:
     """Talk over the socket whose number is the only argument."""
-    channel = Channel(socket.socket(fileno=int(sys.argv[1])))
-    try:
-        work(channel)
-    except ConnectionError:  # the driver is gone, and the listener a moment late to say so
-        os._exit(1)
-    except EXPLAINED as error:
-        _fail(channel, str(error))
-    except Exception as error:  # noqa: BLE001 - whatever ends a worker is told to the user before it ends
-        traceback.print_exc()
-        _fail(channel, f"{type(error).__name__}: {error}")
-
-
-def _fail(channel: Channel, reason: str) -> None:
-    with suppress(OSError):
-        channel.send("failed", error=(reason.splitlines() or ["for no reason given"])[0])
+    serve(Channel(socket.socket(fileno=int(sys.argv[1]))))
     os._exit(1)
 
 

@@ -2,63 +2,67 @@
 
 from __future__ import annotations
 
-import queue
 import signal
 import socket
 import subprocess
 import sys
-import threading
-import time
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
+from typing import Any, cast
 
+from afterfit.engine.hiring import Far, Gone
 from afterfit.engine.machine import worker_environment
 from afterfit.engine.members import Batch
 from afterfit.engine.messages import Channel, Message
 
-STOP_SECONDS = 8.0  # how long after a request to stop the workers' last words are waited for
+END_SECONDS = 5.0  # how long a process may take to end by itself once it is let go
 
 
-class WorkerFailed(RuntimeError):  # noqa: N818 - named for what is the case
-    """A worker ended before its work did; one line that says why."""
-
-
-@dataclass
 class Process:
-    """A worker process as the driver sees it."""
+    """A worker process as the driver sees it.
 
-    popen: subprocess.Popen[bytes]
-    channel: Channel
-    batch: Batch | None = None
-    reason: str | None = None
-    is_gone: bool = False
-    has_spoken: bool = False
+    Args:
+        compilation_cache: folder in which compiled programs are kept between runs, or None.
+    """
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether it can be given work."""
-        return self.batch is None and not self.is_gone
+    def __init__(self, compilation_cache: str | None):
+        ours, theirs = socket.socketpair()
+        self.channel, self.out_of_memory = Channel(ours), _out_of_memory_kills()
+        with theirs, _requests_to_stop_blocked():
+            self.popen = subprocess.Popen(
+                [sys.executable, "-m", "afterfit.engine.worker", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                env=worker_environment(compilation_cache),
+                stdin=subprocess.DEVNULL,
+            )
 
-    @property
-    def never_worked(self) -> bool:
-        """Whether it ended by an error of its own before its first word: it could not even begin."""
-        return self.is_gone and not self.has_spoken and (self.popen.poll() or 0) > 0
+    def send(self, kind: str, **content: Any) -> None:
+        """Send a message; raises OSError when the process is gone."""
+        self.channel.send(kind, **content)
+
+    def messages(self) -> Iterator[Message]:
+        """All that it says, until it is gone."""
+        return self.channel.messages()
+
+    def gone(self) -> Gone:
+        """Why it is no more."""
+        code = self.popen.wait()
+        if code >= 0:
+            return Gone("error", f"ended with exit code {code}")
+        if code == -signal.SIGKILL and _out_of_memory_kills() > self.out_of_memory:
+            return Gone("memory", "was killed for want of memory")
+        perhaps = ", perhaps for want of memory" if code == -signal.SIGKILL else ""
+        return Gone("killed", f"was killed by signal {-code}{perhaps}")
 
 
-def start_process(compilation_cache: str | None) -> Process:
-    """Start a worker with one end of a socket of its own."""
-    ours, theirs = socket.socketpair()
-    with theirs, _requests_to_stop_blocked():
-        popen = subprocess.Popen(
-            [sys.executable, "-m", "afterfit.engine.worker", str(theirs.fileno())],
-            pass_fds=[theirs.fileno()],
-            env=worker_environment(compilation_cache),
-            stdin=subprocess.DEVNULL,
-        )
-    return Process(popen, Channel(ours))
+def _out_of_memory_kills() -> int:
+    """How many processes of this machine the kernel has killed for want of memory so far; 0 where it does not say."""
+    with suppress(OSError):
+        for line in Path("/proc/vmstat").read_text(encoding="ascii").splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0
 
 
 @contextmanager
@@ -72,135 +76,47 @@ def _requests_to_stop_blocked() -> Iterator[None]:
 
 
 class LocalWorkers:
-    """Trains batches on this machine, `count` at a time, and hands all that they send to one function.
+    """Hires processes of this machine, `count` at a time.
 
     Args:
         count: processes.
-        folder: the run's folder.
-        checkpoint_seconds: time between a batch's checkpoints.
         compilation_cache: folder in which compiled programs are kept between runs, or None.
     """
 
-    def __init__(self, count: int, folder: Path, *, checkpoint_seconds: float, compilation_cache: str | None = None):
-        self.count, self.folder = count, folder
-        self.checkpoint_seconds, self.compilation_cache = checkpoint_seconds, compilation_cache
-        self.inbox: queue.SimpleQueue[tuple[Process | None, Message | None]] = queue.SimpleQueue()
+    look_seconds = None
 
-    def train(
-        self, batches: Sequence[Batch], stored: Mapping[int, Sequence[int]], handle: Callable[[Message], None]
-    ) -> bool:
-        """Train all batches: True when every member has ended, False when stopped before.
+    def __init__(self, count: int, compilation_cache: str | None = None):
+        self.count, self.compilation_cache = count, compilation_cache
 
-        Args:
-            batches: in the order in which they are begun.
-            stored: the steps whose rows are kept already, by member.
-            handle: called with every message, in the thread that calls this; rows are durable when it returns.
+    def open(self) -> AbstractContextManager[None]:
+        """Nothing to be done before and after."""
+        return nullcontext()
 
-        Raises:
-            WorkerFailed: after all other batches are through, if the worker of one ended before its work did.
-        """
-        waiting, complete, give_up = deque(batches), True, None
-        failures: list[str] = []
-        processes: list[Process] = []
-        try:
-            while any(process.batch for process in processes) or (waiting and give_up is None):
-                while waiting and give_up is None and sum(p.batch is not None for p in processes) < self.count:
-                    process = next((p for p in processes if p.is_idle), None)
-                    self._order(process or self._started(processes), waiting.popleft(), stored)
-                process, message = self._next(give_up)
-                if process and message:
-                    process.has_spoken = True
-                if process is None:
-                    give_up = give_up or time.monotonic() + STOP_SECONDS
-                    handle({"kind": "stopping"})
-                    self._tell_to_stop(processes)
-                elif message is None:
-                    failures += self._lost(process)
-                    if process.never_worked:  # nor would the next one
-                        waiting.clear()
-                elif message["kind"] == "batch":
-                    complete &= message["complete"]
-                    process.batch = None
-                else:
-                    self._take(process, message, handle)
-        except queue.Empty:  # a worker that compiles cannot answer, and has nothing to lose
-            complete = False
-        finally:
-            _end(processes)
-        if give_up is not None:
-            return complete and not waiting and not failures
-        if failures:
-            raise WorkerFailed("; ".join(failures))
-        return complete
+    def hire(self, lines: Sequence[Far], waiting: Sequence[Batch]) -> Far | None:
+        """Start another process, if there are fewer than `count`."""
+        return Process(self.compilation_cache) if len(lines) < self.count else None
 
-    def stop(self) -> None:
-        """Ask all workers to end soon, each with a checkpoint. May be called from a signal handler."""
-        self.inbox.put((None, None))
+    def is_ready(self, line: Far) -> bool:
+        """Always: what it is told before it listens waits in its socket."""
+        return True
 
-    def _next(self, give_up: float | None) -> tuple[Process | None, Message | None]:
-        """What comes next; `queue.Empty` when that is not before a moment of the monotonic clock."""
-        return self.inbox.get(timeout=None if give_up is None else max(0, give_up - time.monotonic()))
+    def suits(self, line: Far, batch: Batch) -> bool:
+        """Always: batches were made for this machine, or must be trained on it."""
+        return True
 
-    def _started(self, processes: list[Process]) -> Process:
-        process = start_process(self.compilation_cache)
-        processes.append(process)
-        threading.Thread(target=self._listen, args=(process,), daemon=True).start()
-        return process
+    def welcome(self, line: Far, hello: Message) -> str | None:
+        """Nothing: local workers begin without a word."""
 
-    def _listen(self, process: Process) -> None:
-        for message in process.channel.messages():
-            self.inbox.put((process, message))
-        self.inbox.put((process, None))
-
-    def _order(self, process: Process, batch: Batch, stored: Mapping[int, Sequence[int]]) -> None:
-        from afterfit.engine.worker import written_batch
-
-        process.batch = batch
-        own = {str(m.number): list(map(int, stored.get(m.number, ()))) for m in batch.members}
-        with suppress(OSError):  # gone already: the listener says so
-            process.channel.send(
-                "train", batch=written_batch(batch), stored=own, folder=str(self.folder),
-                checkpoint_seconds=self.checkpoint_seconds,
-            )  # fmt: skip
-
-    def _take(self, process: Process, message: Message, handle: Callable[[Message], None]) -> None:
-        if message["kind"] == "failed":
-            process.reason = message["error"]
-            return
-        handle(message)
-        if message["kind"] == "rows":
-            with suppress(OSError):  # gone already: the listener says so
-                process.channel.send("durable", number=message["number"])
-
-    @staticmethod
-    def _tell_to_stop(processes: list[Process]) -> None:
+    def dismiss(self, lines: Sequence[Far]) -> None:
+        """Let processes go: they end by themselves when the driver's end of the line is closed."""
+        processes = [cast(Process, line) for line in lines]
         for process in processes:
-            with suppress(OSError):  # gone already: the listener says so
-                process.channel.send("stop")
-
-    @staticmethod
-    def _lost(process: Process) -> list[str]:
-        """Why a worker is gone, if it had work; its batch is no longer waited for."""
-        process.is_gone, batch, process.batch = True, process.batch, None
-        if batch is None:
-            return []
-        code = process.popen.wait()
-        if process.reason:
-            return [f"batch {batch.number} could not be trained: {process.reason}"]
-        why = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        why += ", perhaps for want of memory" if code == -signal.SIGKILL else ""
-        return [f"the worker of batch {batch.number} {why}"]
-
-
-def _end(processes: Sequence[Process]) -> None:
-    """Let all processes go: they end by themselves when the driver's end of the line is closed."""
-    for process in processes:
-        with suppress(OSError):
-            process.channel.connection.shutdown(socket.SHUT_RDWR)
-    for process in processes:
-        try:
-            process.popen.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            process.popen.kill()
-            process.popen.wait()
-        process.channel.connection.close()
+            with suppress(OSError):
+                process.channel.connection.shutdown(socket.SHUT_RDWR)
+        for process in processes:
+            try:
+                process.popen.wait(timeout=END_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.popen.kill()
+                process.popen.wait()
+            process.channel.connection.close()

@@ -13,10 +13,11 @@ from afterfit.engine.batch import CHECKPOINT_SECONDS
 from afterfit.engine.checkpoints import Parameters
 from afterfit.engine.members import Batch, Member, Origin
 from afterfit.engine.messages import Message
+from afterfit.lab.how import RETRIES, Hands, How
 from afterfit.lab.keeper import stopping
 from afterfit.lab.progress import Progress, Silent
 from afterfit.lab.request import Request, checked_vary
-from afterfit.lab.run import How, Interrupted, carry_out, changed_versions, crew_of
+from afterfit.lab.run import Interrupted, carry_out, changed_versions, free_number
 from afterfit.lab.runs import Runs, open_runs
 from afterfit.parts import SpecError, require
 from afterfit.spec.written import changed, from_dict
@@ -37,6 +38,9 @@ def branch(
     batch_size: int | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     progress: Progress | None = None,
+    cluster: str | None = None,
+    checkpoints: str | Path | None = None,
+    retries: int = RETRIES,
 ) -> Runs:
     """Continue every member of a stored run from a step on, each in as many ways as there are values.
 
@@ -55,6 +59,9 @@ def branch(
         batch_size: as for `run`.
         checkpoint_seconds: as for `run`.
         progress: as for `run`.
+        cluster: as for `run`.
+        checkpoints: as for `run`.
+        retries: as for `run`.
 
     Raises:
         SpecError: the parent has not come so far, or what is changed must be shared; one line, before any work.
@@ -70,10 +77,10 @@ def branch(
     for member, _ in asked:
         assert member.origin
         _require_continuing(member, by_number[member.origin.member], at)
-    how = How(workers, batch_size, checkpoint_seconds, progress or Silent())
+    how = How(workers, batch_size, checkpoint_seconds, progress or Silent(), cluster, checkpoints, retries)
 
-    def prepare(store: RunStore, count: int) -> None:
-        _reach(runs, parents, store, at, count, how)
+    def prepare(store: RunStore, those: Hands) -> None:
+        _reach(runs, parents, store, at, those)
         _copy_rows(runs, store, at)
 
     return carry_out(request, asked, folder, how, prepare)
@@ -140,9 +147,9 @@ def _with_origin(member: Member, varied: Mapping[str, Any], runs: Runs, at: int)
     raise SpecError("seeds", member.seed, f"{runs.folder} has no member with this seed and {own}")
 
 
-def _reach(runs: Runs, parents: list[MemberRecord], store: RunStore, at: int, workers: int, how: How) -> None:
+def _reach(runs: Runs, parents: list[MemberRecord], store: RunStore, at: int, those: Hands) -> None:
     """Train the parent's batches, as they were, up to the step, and keep the states there."""
-    folder = store.folder
+    folder, progress = store.folder, those.how.progress
     kept, trunk = Parameters(folder, "origins"), folder / "trunk"
     lacking = {record.batch for record in parents if not kept.is_intact(record.member)}
     if not lacking:
@@ -155,17 +162,17 @@ def _reach(runs: Runs, parents: list[MemberRecord], store: RunStore, at: int, wo
     ]
     for batch in batches:
         _use_checkpoints(runs.folder, trunk, batch.number, at)
-    crew = crew_of(workers, trunk, how.checkpoint_seconds)
+    crew = those.crew(store, trunk, free_number(parents))
     stored = {record.member: runs.steps(record.member) for record in parents}
-    watched = Comparison(runs, at, how.progress.message)
-    with how.progress.over(parents, batches, folder, []), stopping(crew.stop):
-        how.progress.message({"kind": "note", "about": "branch", "text": f"going to step {at:,} of {runs.folder}"})
+    watched = Comparison(runs, at, progress.message)
+    with progress.over(parents, batches, folder, []), stopping(crew.stop):
+        progress.message({"kind": "note", "about": "branch", "text": f"going to step {at:,} of {runs.folder}"})
         if changed := changed_versions(runs.meta["versions"]):
-            how.progress.message({"kind": "note", "about": "versions", "text": f"{runs.folder} {changed}"})
+            progress.message({"kind": "note", "about": "versions", "text": f"{runs.folder} {changed}"})
         complete = crew.train(batches, stored, watched.message)
         if text := watched.found():
             store.log("differs", text)
-            how.progress.message({"kind": "note", "about": "differs", "text": text})
+            progress.message({"kind": "note", "about": "differs", "text": text})
         if not complete:
             raise Interrupted(f"stopped on the way to step {at:,}; everything is kept in {folder}")
     for path in (trunk / "kept").iterdir():

@@ -9,14 +9,10 @@ import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from afterfit._version import __version__
-from afterfit.engine.machine import cores, has_accelerator
-
-LIBRARIES = ("jax", "jaxlib", "equinox", "optax", "numpy", "scipy", "xarray", "safetensors")
+from afterfit.engine.machine import cores, has_accelerator, versions
 
 
 def describe() -> dict[str, Any]:
@@ -29,7 +25,7 @@ def describe() -> dict[str, Any]:
             "accelerator": has_accelerator(),
             "python": platform.python_version(),
         },
-        "versions": {"afterfit": __version__} | {name: metadata.version(name) for name in LIBRARIES},
+        "versions": versions(),
         "code_version": _commit(),
         "command": command(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),

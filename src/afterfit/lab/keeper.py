@@ -36,6 +36,15 @@ class Keeper:
                 self.running.pop(message["member"], None)
             case "note":
                 self.store.log(message["about"], message["text"])
+            case "returned":
+                self.store.log(message["why"], message["text"])
+                self._wait(message["members"])
+            case "divided":
+                self.store.log("divided", message["text"])
+                for batch, members in message["into"].items():
+                    self._wait(members)
+                    for member in members:
+                        self.store.set_batch(member, int(batch))
             case "stopping":
                 return self.progress.stopping()
         return self.progress.message(message)
@@ -46,6 +55,13 @@ class Keeper:
             if number not in self.running and number not in self.begun:
                 self.store.set_status(number, "running", step)
             self.running[number] = step
+
+    def _wait(self, members: Sequence[int]) -> None:
+        """Members whose batch is nobody's for the moment wait, if they have begun."""
+        self.begun -= set(members)
+        for number in members:
+            if number in self.running:
+                self.store.set_status(number, "waiting", self.running.pop(number))
 
     def __enter__(self) -> None:
         """Nothing."""

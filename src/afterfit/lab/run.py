@@ -6,16 +6,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from afterfit.engine.batch import CHECKPOINT_SECONDS
 from afterfit.engine.checkpoints import Parameters, snapshots
-from afterfit.engine.in_process import InProcess
-from afterfit.engine.machine import compilation_cache, cores, has_accelerator
-from afterfit.engine.members import Batch, Member, plan
+from afterfit.engine.members import Batch, Member
 from afterfit.engine.messages import Row
-from afterfit.engine.workers import LocalWorkers
 from afterfit.lab.environment import describe
+from afterfit.lab.how import RETRIES, Hands, How, hands
 from afterfit.lab.keeper import Keeper, stopping
 from afterfit.lab.progress import Progress, Silent
 from afterfit.lab.request import Request, Seeds, resolve
@@ -44,6 +42,9 @@ def run(
     batch_size: int | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     progress: Progress | None = None,
+    cluster: str | None = None,
+    checkpoints: str | Path | None = None,
+    retries: int = RETRIES,
 ) -> Runs:
     """Train every combination of seeds and varied values, observe it, and keep all in a folder.
 
@@ -57,29 +58,26 @@ def run(
         steps: optimiser steps at most, in place of the experiment's.
         out: the folder; runs/<name> by default.
         workers: processes that train at the same time: one a core by default, one for an accelerator; 0 trains here.
+            With a cluster, actors at the same time at most: all that it has room for by default.
         batch_size: members that train together in one program at most; chosen by the machine's memory by default.
         checkpoint_seconds: time between checkpoints, so the most that a kill can cost.
         progress: told of everything that happens; silent by default.
+        cluster: a Ray cluster that trains, in place of this machine: "auto" or HOST:PORT. See docs/cluster.md.
+        checkpoints: where workers write checkpoints: a folder that all of them see, or an address that fsspec knows,
+            such as "s3://bucket/folder"; by default the run's folder, which all of them must see.
+        retries: how often a batch that fails for a reason of its own is tried again.
 
     Raises:
         SpecError: the request makes no sense; one line, before any work.
+        WorkerFailed: a batch could not be trained; all others are through, and kept.
         StoreError: the folder cannot be used; one line.
         Interrupted: Ctrl-C or SIGTERM; everything is kept.
     """
     changes = dict(changes or {}) | ({} if steps is None else {"steps": steps})
     request = resolve(what, seeds=seeds, vary=vary, changes=changes)
     folder = Path(out) if out is not None else Path("runs") / request.name
-    how = How(workers, batch_size, checkpoint_seconds, progress or Silent())
+    how = How(workers, batch_size, checkpoint_seconds, progress or Silent(), cluster, checkpoints, retries)
     return carry_out(request, request.members(), folder, how)
-
-
-class How(NamedTuple):
-    """How members are trained, whatever they are; as `run` says."""
-
-    workers: int | None
-    batch_size: int | None
-    checkpoint_seconds: float
-    progress: Progress
 
 
 def carry_out(
@@ -87,7 +85,7 @@ def carry_out(
     asked: list[tuple[Member, dict[str, Any]]],
     folder: Path,
     how: How,
-    prepare: Callable[[RunStore, int], None] = lambda store, workers: None,
+    prepare: Callable[[RunStore, Hands], None] = lambda store, those: None,
 ) -> Runs:
     """Train the members that are asked for, as far as the folder does not hold them.
 
@@ -96,21 +94,15 @@ def carry_out(
         asked: the members and their varied values.
         folder: where results go.
         how: how they are trained.
-        prepare: called with the open store and the number of workers before anything is trained.
+        prepare: called with the open store and those who train before anything is trained.
     """
-    workers, batch_size, checkpoint_seconds, progress = how
-    for name, value, least in (("workers", workers, 0), ("batch_size", batch_size, 1)):
-        whole = value is None or (isinstance(value, int) and value >= least)
-        require(whole, name, value, f"must be a whole number, {least} or more")
-    require(0 <= checkpoint_seconds < float("inf"), "checkpoint_seconds", checkpoint_seconds, "must be 0 or more")
-    count = _worker_count(workers, len(asked))
-    if count:
-        _require_importable(to_dict(request.experiment))
-    with _opened(folder, request, asked, count, batch_size) as store:
-        with _full_disks_explained(folder):
-            prepare(store, count)
-        batches = _unfinished(store, asked, folder)
-        _train(store, batches, folder, count, checkpoint_seconds, progress)
+    with hands(how, len(asked)) as those:
+        if those.count != 0:
+            _require_importable(to_dict(request.experiment))
+        with _opened(folder, request, asked, those) as store:
+            with _full_disks_explained(folder):
+                prepare(store, those)
+            _train(store, _unfinished(store, asked, folder), those)
     return open_runs(folder)
 
 
@@ -125,22 +117,14 @@ def _require_importable(written: Mapping[str, Any]) -> None:
                 _require_importable(item)
 
 
-def _worker_count(workers: int | None, members: int) -> int:
-    if workers is not None:
-        return workers
-    return 1 if has_accelerator() else min(cores(), members)
-
-
-def _opened(
-    folder: Path, request: Request, asked: list[tuple[Member, dict[str, Any]]], workers: int, batch_size: int | None
-) -> RunStore:
+def _opened(folder: Path, request: Request, asked: list[tuple[Member, dict[str, Any]]], those: Hands) -> RunStore:
     """The folder's store: new, or as it stands, with members added that were not asked for before."""
     if not is_run(folder):
-        records = _records([member for member, _ in asked], dict(_varied(asked)), workers, batch_size)
+        records = _records([member for member, _ in asked], dict(_varied(asked)), those)
         return RunStore.create(folder, meta=request.meta() | describe(), members=records)
     store = RunStore.resume(folder)
     try:
-        _extend(store, request, asked, workers, batch_size)
+        _extend(store, request, asked, those)
     except BaseException:
         store.close()
         raise
@@ -152,24 +136,18 @@ def _varied(asked: list[tuple[Member, dict[str, Any]]]) -> Iterator[tuple[int, d
 
 
 def _records(
-    members: Sequence[Member],
-    varied: Mapping[int, dict[str, Any]],
-    workers: int,
-    batch_size: int | None,
-    first: int = 0,
+    members: Sequence[Member], varied: Mapping[int, dict[str, Any]], those: Hands, first: int = 0
 ) -> list[MemberRecord]:
     return [
         MemberRecord(
             m.number, m.seed, varied[m.number], to_dict(m.experiment), batch.number, origin=m.origin and m.origin.member
         )
-        for batch in plan(members, max(1, workers), batch_size, first)
+        for batch in those.plan(members, first)
         for m in batch.members
     ]
 
 
-def _extend(
-    store: RunStore, request: Request, asked: list[tuple[Member, dict[str, Any]]], workers: int, batch_size: int | None
-) -> None:
+def _extend(store: RunStore, request: Request, asked: list[tuple[Member, dict[str, Any]]], those: Hands) -> None:
     """Add what is asked for beyond the folder's members; refuse a request that leaves one of them out."""
     meta = request.meta()
     store.require({"experiment": meta["experiment"], "branch": meta.get("branch")})
@@ -183,8 +161,7 @@ def _extend(
     new = [(m, varied) for m, varied in asked if _identity(m.seed, varied) not in known]
     if new:
         numbered = [(replace(m, number=number), varied) for number, (m, varied) in enumerate(new, len(store.members))]
-        first = 1 + max(r.batch for r in store.members)
-        records = _records([m for m, _ in numbered], dict(_varied(numbered)), workers, batch_size, first)
+        records = _records([m for m, _ in numbered], dict(_varied(numbered)), those, free_number(store.members))
         store.add_members(records, meta={"seeds": meta["seeds"], "vary": meta["vary"]})
         store.log("extended", f"{len(new)} members added")
 
@@ -221,11 +198,15 @@ def _unfinished(store: RunStore, asked: list[tuple[Member, dict[str, Any]]], fol
     ]
 
 
-def _train(
-    store: RunStore, batches: list[Batch], folder: Path, workers: int, checkpoint_seconds: float, progress: Progress
-) -> None:
+def free_number(members: Sequence[MemberRecord]) -> int:
+    """The first number that no batch has had."""
+    return 1 + max(record.batch for record in members)
+
+
+def _train(store: RunStore, batches: list[Batch], those: Hands) -> None:
     """Train the batches, keep what comes, and say how it goes."""
-    crew = crew_of(workers, folder, checkpoint_seconds)
+    folder, progress = store.folder, those.how.progress
+    crew = those.crew(store, folder, free_number(store.members))
     stored = {member.number: store.steps(member.number).tolist() for batch in batches for member in batch.members}
     keeper = Keeper(store, progress)
     with progress.over(store.members, batches, folder, _past(folder, stored)):
@@ -249,13 +230,6 @@ def _events(runs: Runs) -> Iterator[tuple[int, str, int | None, int | None]]:
     for row in table.where(table.notna(), None).reset_index().to_dict("records"):
         for name in names:
             yield row["member"], name, row[name], row[f"{name}_after"]
-
-
-def crew_of(workers: int, folder: Path, checkpoint_seconds: float) -> LocalWorkers | InProcess:
-    """Who trains."""
-    if not workers:
-        return InProcess(folder, checkpoint_seconds=checkpoint_seconds)
-    return LocalWorkers(workers, folder, checkpoint_seconds=checkpoint_seconds, compilation_cache=compilation_cache())
 
 
 @contextmanager

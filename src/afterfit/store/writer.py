@@ -131,10 +131,17 @@ class RunStore:
 
     def set_status(self, member: int, status: str, step: int) -> None:
         """Store how far a member is: one of waiting, running, finished, stopped, diverged, and its last step."""
+        self._change(member, status=status, step=int(step))
+
+    def set_batch(self, member: int, batch: int) -> None:
+        """Store in which batch a member trains from now on."""
+        self._change(member, batch=int(batch))
+
+    def _change(self, member: int, **fields: Any) -> None:
         at = next((i for i, record in enumerate(self.members) if record.member == member), None)
         if at is None:
             raise StoreError(f"member {member} is not one of the {len(self.members)} of {self.folder}")
-        (record,) = checked_members([replace(self.members[at], status=status, step=int(step))])
+        (record,) = checked_members([replace(self.members[at], **fields)])
         with self._transaction() as connection:
             schema.put_members(connection, [record])
         self.members[at] = record

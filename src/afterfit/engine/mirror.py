@@ -1,0 +1,102 @@
+"""The run's folder and the place where workers write, kept alike where they are not the same.
+
+What a batch begins with is put there before it trains; what a member leaves is in the run's folder before its end is
+told, so that a run folder is whole without the place; and when a batch ends or is stopped, so are its checkpoints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from afterfit.engine.checkpoints import NAME, Checkpoints, Damaged, divide, of_batch, whole
+from afterfit.engine.members import Batch
+from afterfit.engine.messages import Message
+from afterfit.engine.places import Folder, Place
+from afterfit.engine.returned import divided
+from afterfit.store import StoreDamaged
+
+
+class Mirror:
+    """Copies files between a run's folder and the place where workers write; nothing if they are the same.
+
+    Args:
+        folder: the run's folder.
+        place: where workers write.
+    """
+
+    def __init__(self, folder: Path, place: Place):
+        self.folder, self.place = Folder(folder), place
+        self.is_needed = self.folder.address != place.address
+
+    def lend(self, batch: Batch) -> None:
+        """Give the place what a batch goes on from, as far as it lacks it."""
+        origins = {member.origin.member for member in batch.members if member.origin}
+        if self.is_needed:
+            self._copy_all(self.folder, self.place, batch, ("parameters", *_snapshots(batch)))
+            _copy(self.folder, self.place, "origins", origins.__contains__)
+
+    def fetch_member(self, batch: Batch, member: int) -> None:
+        """Bring home what a member of a batch leaves: its final parameters and its snapshots."""
+        for folder in ("parameters", *_snapshots(batch)) if self.is_needed else ():
+            _copy(self.place, self.folder, folder, member.__eq__)
+
+    def fetch(self, batch: Batch) -> None:
+        """Bring home the newest checkpoints of a batch, its snapshots, and the states that it kept for branches."""
+        if self.is_needed:
+            self._copy_all(self.place, self.folder, batch, ("kept", *_snapshots(batch)))
+            of_batch(self.folder, batch.number).prune()
+
+    @staticmethod
+    def _copy_all(source: Place, target: Place, batch: Batch, folders: Iterable[str]) -> None:
+        """Copy the checkpoints of a batch, and what its members have in some folders."""
+        own = {member.number for member in batch.members}
+        _copy(source, target, of_batch(source, batch.number).folder, lambda step: True)
+        for folder in folders:
+            _copy(source, target, folder, own.__contains__)
+
+    def divide(self, batch: Batch, parts: Sequence[Batch], why: str) -> Message:
+        """Give each part of a batch its share of the newest checkpoint; what to tell of it."""
+        damage: list[str] = []
+        steps = {_begin(of_batch(self.place, batch.number), self.place, part, damage.append) for part in parts}
+        at = max((step for step in steps if step is not None), default=None)
+        onward = "from the beginning" if at is None else f"from step {at:,}"
+        sizes = " and ".join(f"{len(part.members)}" for part in parts)
+        text = f"{why}; its members go on {onward} in batches of {sizes}, equal to rounding, not to the last bit"
+        return divided(batch, parts, "; ".join([*dict.fromkeys(damage), text]))
+
+
+def _begin(of_all: Checkpoints, place: Place, part: Batch, warn: Callable[[str], None]) -> int | None:
+    own = {member.number for member in part.members}
+    return divide(of_all, of_batch(place, part.number), own, warn)
+
+
+def _snapshots(batch: Batch) -> list[str]:
+    steps = {step for member in batch.members for step in member.experiment.snapshot_steps()}
+    return [f"snapshots/step-{step:012d}" for step in sorted(steps)]
+
+
+def _copy(source: Place, target: Place, folder: str, wanted: Callable[[int], bool]) -> None:
+    """Copy the files of a folder whose number is wanted, as far as the target lacks them.
+
+    Args:
+        source: from where.
+        target: to where.
+        folder: the folder at both. A member's file takes the place of others of the same member.
+        wanted: of the number in a file's name: a member's, or a step.
+
+    Raises:
+        StoreDamaged: a file is not what was written.
+    """
+    there = target.names(folder)
+    for name in source.names(folder):
+        named = NAME.fullmatch(name)
+        if not named or not wanted(int(named[1])) or name in there:
+            continue
+        try:
+            target.write(f"{folder}/{name}", whole(source, f"{folder}/{name}"))
+        except Damaged as error:
+            raise StoreDamaged(f"{error}: remove it and start the same run again") from error
+        for other in there if name.startswith("member-") else ():
+            if other.startswith(name[: name.rindex("-") + 1]):
+                target.remove(f"{folder}/{other}")

@@ -1,0 +1,161 @@
+"""Where arrays are kept: a folder, or any address that fsspec knows, such as an s3:// bucket."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+from afterfit.parts import SpecError
+
+WRITING = ".writing-"  # how the name of a file begins that is not whole yet
+
+
+class Place(Protocol):
+    """Files by name, in folders one below the other: "parameters/member-00003-….safetensors"."""
+
+    @property
+    def address(self) -> str:
+        """What another process makes the same place of, by `place_of`."""
+        ...
+
+    def names(self, folder: str) -> list[str]:
+        """The files of a folder, without the folder's name; none if there is no such folder."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """What a file holds; FileNotFoundError if there is none."""
+        ...
+
+    def write(self, name: str, content: bytes) -> None:
+        """Keep a file durably."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Let a file go, if it is there."""
+        ...
+
+    def rename(self, name: str, new: str) -> None:
+        """Give a file another name in its folder."""
+        ...
+
+
+class Folder:
+    """A folder of this machine, or one that several machines share.
+
+    Args:
+        path: the folder; made when something is written.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    @property
+    def address(self) -> str:
+        """Its absolute path."""
+        return str(self.path.absolute())
+
+    def names(self, folder: str) -> list[str]:
+        """The files of a folder in it."""
+        inside = self.path / folder
+        return [entry.name for entry in inside.iterdir() if entry.is_file()] if inside.is_dir() else []
+
+    def read(self, name: str) -> bytes:
+        """What a file holds."""
+        return (self.path / name).read_bytes()
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write beside the file's place, make it durable, rename: it is whole or not there."""
+        target = self.path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(WRITING + target.name.rpartition("-")[0])
+        try:
+            with partial.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(target)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise OSError(error.errno, error.strerror, str(target)) from error
+        _make_rename_durable(target.parent)
+
+    def remove(self, name: str) -> None:
+        """Delete a file, if it is there."""
+        (self.path / name).unlink(missing_ok=True)
+
+    def rename(self, name: str, new: str) -> None:
+        """Give a file another name."""
+        (self.path / name).replace(self.path / new)
+
+
+def _make_rename_durable(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class Remote:
+    """An address that fsspec knows. A file that is cut off there is found damaged by the digest in its name.
+
+    Args:
+        address: such as "s3://bucket/afterfit"; the file system's own package (here s3fs) must be installed.
+    """
+
+    def __init__(self, address: str):
+        self.address = address.rstrip("/")
+
+    @cached_property
+    def _opened(self) -> tuple[Any, str]:
+        try:
+            from fsspec.core import url_to_fs
+
+            return url_to_fs(self.address)
+        except (ImportError, ValueError) as error:
+            raise SpecError("checkpoints", self.address, f"cannot be opened: {error}") from error
+
+    def names(self, folder: str) -> list[str]:
+        """The files of a folder, as they are now: what fsspec remembers of it is forgotten first."""
+        files, root = self._opened
+        files.invalidate_cache()
+        try:
+            found = files.ls(f"{root}/{folder}" if folder else root, detail=True)
+        except FileNotFoundError:
+            return []
+        return [entry["name"].rstrip("/").rpartition("/")[2] for entry in found if entry["type"] == "file"]
+
+    def read(self, name: str) -> bytes:
+        """What a file holds."""
+        files, root = self._opened
+        return files.cat_file(f"{root}/{name}")
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file; whole or not at all where the file system promises that, as object stores do."""
+        files, root = self._opened
+        files.makedirs(f"{root}/{name}".rpartition("/")[0], exist_ok=True)
+        files.pipe_file(f"{root}/{name}", content)
+
+    def remove(self, name: str) -> None:
+        """Delete a file, if it is there."""
+        files, root = self._opened
+        try:
+            files.rm_file(f"{root}/{name}")
+        except FileNotFoundError:
+            return
+
+    def rename(self, name: str, new: str) -> None:
+        """Give a file another name."""
+        files, root = self._opened
+        files.mv(f"{root}/{name}", f"{root}/{new}")
+
+
+def place_of(where: Place | Path | str) -> Place:
+    """The place at an address; a place is its own."""
+    if isinstance(where, Path):
+        return Folder(where)
+    if isinstance(where, str):
+        return Remote(where) if "://" in where else Folder(Path(where))
+    return where
