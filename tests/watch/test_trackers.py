@@ -120,6 +120,7 @@ def test_a_library_that_is_not_there_is_said_in_one_line(make, package, tmp_path
 class Run:
     """wandb.Run, as far as it is called."""
 
+    def define_metric(self, name, step_metric=None, step_sync=None): ...
     def log(self, data, step=None, commit=None): ...
     def finish(self, exit_code=None): ...
 
@@ -138,7 +139,8 @@ def test_weights_and_biases_is_offline_unless_asked_and_finished_only_if_it_is_o
     run.finish.assert_called_once_with()
     theirs = create_autospec(Run, instance=True)
     watched(trackers.WeightsAndBiases(run=theirs))
-    assert theirs.log.call_count == 5
+    theirs.define_metric.assert_called_once_with("afterfit/*", step_metric="afterfit/step")
+    assert [call.args[0]["afterfit/step"] for call in theirs.log.call_args_list] == [0, 1, 2, 3, 4]
     theirs.finish.assert_not_called()
 
 
@@ -198,12 +200,15 @@ def test_weights_and_biases_itself_keeps_every_value_offline(tmp_path, monkeypat
     wandb = pytest.importorskip("wandb")
     monkeypatch.setenv("WANDB_SILENT", "true")
     theirs = wandb.init(project="mine", mode="offline", dir=tmp_path)
-    watch = watched(trackers.WeightsAndBiases(run=theirs))
-    kept = {name: theirs.summary[name] for name in watch.recorder.values[-1]}
+    tracker = trackers.WeightsAndBiases(run=theirs)
+    theirs.log({"train/loss": 7.0}, step=100)  # ahead of the points that come now
+    watch = watched(tracker)
+    last = {"step": watch.recorder.steps[-1], **watch.recorder.values[-1]}
+    assert {name: theirs.summary[f"afterfit/{name}"] for name in last} == pytest.approx(last)
+    assert theirs.summary["train/loss"] == 7
     theirs.finish()
-    assert kept == pytest.approx(watch.recorder.values[-1])
     (written,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
-    assert b"train/loss" in written.read_bytes()
+    assert written.read_bytes().count(b"afterfit/train/accuracy") >= 5
 
 
 @pytest.mark.filterwarnings("ignore:.*``noload``")  # MLflow's, with SQLAlchemy 2.1
@@ -218,6 +223,10 @@ def test_mlflow_itself_gives_back_every_point(tmp_path):
     assert {point.step: point.value for point in points} == {
         step: values["train/loss"] for step, values in zip(watch.recorder.steps, watch.recorder.values, strict=True)
     }
+    theirs = client.create_run(run.info.experiment_id).info.run_id
+    watched(trackers.MLflow(uri=uri, run=theirs))
+    assert client.get_run(theirs).info.status == "RUNNING"
+    assert len(client.get_metric_history(theirs, "train/loss")) == 5
 
 
 def test_trackio_itself_gives_back_every_point(tmp_path):

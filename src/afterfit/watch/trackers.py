@@ -88,7 +88,8 @@ class WeightsAndBiases(_Batched):
     Args:
         project: its name there.
         mode: "offline" or "online".
-        run: a run of yours that goes on, in place of a new one; it is not ended here.
+        run: a run of yours that goes on, in place of a new one; it is not ended here. Its own steps may be ahead of
+            points that come many at a time, so these are named "afterfit/…" there, over "afterfit/step".
         every: observations that are handed over together.
         options: of `wandb.init`.
     """
@@ -99,10 +100,15 @@ class WeightsAndBiases(_Batched):
         super().__init__(every)
         self._own = run is None
         self._run = _imported("wandb", "wandb").init(project=project, mode=mode, **options) if run is None else run
+        if not self._own:
+            self._run.define_metric("afterfit/*", step_metric="afterfit/step")
 
     def _hand_over(self, points: list[Point]) -> None:
         for step, values in points:
-            self._run.log(values, step=step)
+            if self._own:
+                self._run.log(values, step=step)
+            else:
+                self._run.log({f"afterfit/{name}": value for name, value in {"step": step, **values}.items()})
 
     def _end(self) -> None:
         if self._own:
@@ -115,16 +121,24 @@ class MLflow(_Batched):
     Args:
         experiment: its name.
         uri: of the store; a local file "sqlite:///mlflow.db" unless given: nothing leaves the machine.
+        run: the identifier of a run of yours that goes on, in place of a new one; it is not ended here.
         every: observations that are handed over together.
     """
 
-    def __init__(self, experiment: str = "afterfit", *, uri: str = "sqlite:///mlflow.db", every: int = 20):
+    def __init__(
+        self, experiment: str = "afterfit", *, uri: str = "sqlite:///mlflow.db", run: str | None = None,
+        every: int = 20,
+    ):  # fmt: skip
         super().__init__(every)
         mlflow = _imported("mlflow", "mlflow")
         self._client = mlflow.MlflowClient(tracking_uri=uri)
+        self._own = run is None
+        self._run = self._new_run(experiment) if run is None else run
+
+    def _new_run(self, experiment: str) -> str:
         found = self._client.get_experiment_by_name(experiment)
         number = found.experiment_id if found else self._client.create_experiment(experiment)
-        self._run = self._client.create_run(number).info.run_id
+        return self._client.create_run(number).info.run_id
 
     def _hand_over(self, points: list[Point]) -> None:
         import time
@@ -138,7 +152,8 @@ class MLflow(_Batched):
             self._client.log_batch(self._run, metrics=metrics[at : at + 1_000])
 
     def _end(self) -> None:
-        self._client.set_terminated(self._run)
+        if self._own:
+            self._client.set_terminated(self._run)
 
 
 class Trackio(_Batched):
