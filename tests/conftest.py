@@ -60,7 +60,9 @@ def pytest_configure(config):
         "JAX_COMPILATION_CACHE_DIR": COMPILED.name,
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
-        "TRACKIO_DIR": f"{COMPILED.name}/trackio",  # read when it is imported, which other libraries may do
+        # Trackers write there; they read it once, when they are imported or first used.
+        "TRACKIO_DIR": COMPILED.name,
+        "WANDB_DIR": COMPILED.name,
     }
 
 
