@@ -5,7 +5,7 @@ import math
 import pytest
 
 from afterfit.analysis.results import Interval, Quantity
-from afterfit.studies.rules import alike, all_of, all_runs, direction, size
+from afterfit.studies.rules import alike, all_of, all_runs, brief, direction, size
 
 
 def quantity(estimate, low, high, n=10):
@@ -82,3 +82,10 @@ def test_a_claim_of_parts_is_as_good_as_its_worst():
     assert all_of(good, open_).verdict == "inconclusive"
     assert all_of(open_, bad, good).verdict == "not reproduced"
     assert all_of(good, bad).because.count("x is") == 2
+
+
+@pytest.mark.parametrize(("value", "text"), [
+    (-0.0809312, "−0.0809"), (14_360.4, "14,360"), (0.0, "0"), (float("inf"), "∞"), (float("-inf"), "−∞"),
+])  # fmt: skip
+def test_sentences_have_three_digits(value, text):
+    assert brief(value) == text

@@ -15,7 +15,7 @@ import math
 from typing import NamedTuple
 
 from afterfit.analysis.proportions import share
-from afterfit.analysis.results import Comparison, Quantity, number
+from afterfit.analysis.results import Comparison, Quantity
 from afterfit.studies.study import Verdict
 
 LEAST_SHARE = 0.9  # of the runs, for a claim about all of them
@@ -36,7 +36,7 @@ def direction(what: str, found: Quantity | Comparison | None, *, above: float = 
     low, high = (sign * (end - above) for end in found.interval)
     low, high = min(low, high), max(low, high)
     side = "above" if sign > 0 else "below"
-    said = f"{what} is {_said(found)}, claimed {side} {number(above)}"
+    said = f"{what} is {_said(found)}, claimed {side} {brief(above)}"
     return Ruling("reproduced" if low > 0 else "not reproduced" if high < 0 else "inconclusive", said)
 
 
@@ -45,7 +45,7 @@ def size(what: str, found: Quantity | Comparison | None, band: tuple[float, floa
     if found is None or found.interval is None or math.isnan(found.estimate):
         return Ruling("inconclusive", f"{what}: {UNDETERMINED}")
     low, high = found.interval
-    said = f"{what} is {_said(found)}, claimed {number(band[0])} to {number(band[1])}"
+    said = f"{what} is {_said(found)}, claimed {brief(band[0])} to {brief(band[1])}"
     if high < band[0] or low > band[1]:
         return Ruling("not reproduced", said)
     short = high - low <= 2 * (band[1] - band[0])
@@ -57,7 +57,7 @@ def alike(what: str, found: Quantity | Comparison | None, margin: tuple[float, f
     if found is None or found.interval is None or math.isnan(found.estimate):
         return Ruling("inconclusive", f"{what}: {UNDETERMINED}")
     low, high = found.interval
-    said = f"{what} is {_said(found)}, claimed within {number(margin[0])} to {number(margin[1])}"
+    said = f"{what} is {_said(found)}, claimed within {brief(margin[0])} to {brief(margin[1])}"
     if high < margin[0] or low > margin[1]:
         return Ruling("not reproduced", said)
     return Ruling("reproduced" if low >= margin[0] and high <= margin[1] else "inconclusive", said)
@@ -84,6 +84,14 @@ def all_of(*rulings: Ruling) -> Ruling:
     return Ruling("reproduced", said)
 
 
+def brief(value: float) -> str:
+    """A number in three digits, or whole: all of them stand in the table beside the sentence."""
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    text = f"{value:,.0f}" if 1_000 <= abs(value) < 1e15 else f"{value:.3g}"
+    return text.replace("-", "−")
+
+
 def _said(found: Quantity | Comparison) -> str:
     assert found.interval
-    return f"{number(found.estimate)} [{number(found.interval.low)}, {number(found.interval.high)}]"
+    return f"{brief(found.estimate)} [{brief(found.interval.low)}, {brief(found.interval.high)}]"
