@@ -75,6 +75,9 @@ class Reproduce:
         claims: Judge these only, such as A1,A3, and run only what they need.
         out: Where results go; runs/STUDY-SCALE by default.
         workers: Processes that train at the same time; one a core by default, one for an accelerator.
+        cluster: A Ray cluster that trains in place of this machine, auto or HOST:PORT; see docs/cluster.md.
+        checkpoints: Where its workers write checkpoints: a folder that all see, or an address such as s3://bucket.
+        retries: How often a batch that fails for a reason of its own is tried again.
         quiet: Say nothing but where the page is.
     """
 
@@ -83,6 +86,9 @@ class Reproduce:
     claims: Annotated[str | None, tyro.conf.arg(metavar="A1,A3")] = None
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     workers: int | None = None
+    cluster: Annotated[str | None, tyro.conf.arg(metavar="auto|HOST:PORT")] = None
+    checkpoints: Annotated[str | None, tyro.conf.arg(metavar="URI")] = None
+    retries: int = 1
     quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import tyro
 
 from afterfit.cli_options import parse, vary_of
-from afterfit.cli_run import RunOptions, progress_of
+from afterfit.cli_run import RunOptions, of_workers, progress_of
 from afterfit.parts import require
 
 
@@ -46,6 +46,7 @@ def _carried_out(preset: str, options: PlanOptions, changes: dict[str, Any]) -> 
     import jax
     from rich.console import Console
 
+    from afterfit.engine.crew import WorkerFailed
     from afterfit.lab.plan import plan
     from afterfit.lab.run import Interrupted
 
@@ -59,10 +60,14 @@ def _carried_out(preset: str, options: PlanOptions, changes: dict[str, Any]) -> 
             seeds=options.seeds or 3, changes=changes, workers=options.workers,
             progress=progress_of(options, console), pilot_steps=options.pilot_steps,
             probability=options.probability, check_seeds=options.check_seeds, event=options.event,
+            **of_workers(options),
         )  # fmt: skip
     except Interrupted as stopped:
         print(f"\nafterfit: {stopped}; the same command goes on from here", file=sys.stderr)  # noqa: T201
         return 130
+    except WorkerFailed as failed:
+        print(f"afterfit: {failed}; the rest is kept, the same command tries again", file=sys.stderr)  # noqa: T201
+        return 1
     if not options.quiet:
         table = planned.plan.table().to_string(index=False, float_format="{:.4g}".format)
         console.print(table, highlight=False, soft_wrap=True)

@@ -31,6 +31,9 @@ def reproduce_command(command: Any) -> int:
             out=command.out,
             workers=command.workers,
             progress=progress,
+            cluster=command.cluster,
+            checkpoints=command.checkpoints,
+            retries=command.retries,
         )
     except Interrupted as stopped:
         print(f"\nafterfit: {stopped}; the same command goes on from here", file=sys.stderr)  # noqa: T201

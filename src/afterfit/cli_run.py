@@ -24,9 +24,14 @@ class RunOptions:
         vary: A field and its values, such as --vary optimizer.weight_decay 0.3 1.0; may be given more than once, then
             every combination is run.
         out: Where results go; runs/PRESET by default. The same command again resumes.
-        workers: Processes that train at the same time; one a core by default, one for an accelerator.
+        workers: Processes that train at the same time; one a core by default, one for an accelerator. With --cluster at
+            most; as many as it has room for by default.
         batch_size: Members that train together in one program, at most; by default as memory allows.
         checkpoint_seconds: Time between checkpoints, so the most that a kill can cost.
+        cluster: A Ray cluster that trains in place of this machine: auto (this machine's own) or HOST:PORT.
+        checkpoints: Where workers write checkpoints: a folder that all of them see, or an address such as
+            s3://bucket/folder. The run's folder by default, which all of them must see.
+        retries: How often a batch that fails for a reason of its own is tried again.
         forecast: A locked forecast (see docs/forecasts.md): when each member is expected to have its event is shown.
         quiet: Say nothing but where the report is.
         json_lines: Say everything as one JSON object a line.
@@ -40,6 +45,9 @@ class RunOptions:
     workers: int | None = None
     batch_size: int | None = None
     checkpoint_seconds: float = 30.0
+    cluster: Annotated[str | None, tyro.conf.arg(metavar="auto|HOST:PORT")] = None
+    checkpoints: Annotated[str | None, tyro.conf.arg(metavar="URI")] = None
+    retries: int = 1
     forecast: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
     quiet: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     json_lines: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
@@ -70,6 +78,7 @@ def run_command(preset: str, arguments: list[str]) -> int:
         return run(
             preset, seeds=options.seeds, vary=vary, changes=changes, out=options.out, workers=options.workers,
             batch_size=options.batch_size, checkpoint_seconds=options.checkpoint_seconds, progress=progress,
+            **of_workers(options),
         )  # fmt: skip
 
     return _train(options, trained)
@@ -91,10 +100,15 @@ def branch_command(folder: Path, arguments: list[str]) -> int:
         return branch(
             parent, options.at, out=str(options.out), vary=vary_of(options.vary), changes=changes,
             workers=options.workers, batch_size=options.batch_size, checkpoint_seconds=options.checkpoint_seconds,
-            progress=progress,
+            progress=progress, **of_workers(options),
         )  # fmt: skip
 
     return _train(options, trained)
+
+
+def of_workers(options: RunOptions) -> dict[str, Any]:
+    """What the options say of a cluster and of failures, as `run` takes it."""
+    return {"cluster": options.cluster, "checkpoints": options.checkpoints, "retries": options.retries}
 
 
 def _train(options: RunOptions, trained: Callable[[Any], Any]) -> int:

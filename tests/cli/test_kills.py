@@ -30,7 +30,7 @@ def whole(tiny_toml, tmp_path_factory) -> Path:
 @pytest.fixture
 def begin(start, tiny_toml, tmp_path):
     """Start the long run, or let it go on, in the test's folder."""
-    return lambda workers=1: start(tiny_toml, *LONG, "--workers", workers, "--out", tmp_path / "run")
+    return lambda workers=1, *more: start(tiny_toml, *LONG, "--workers", workers, "--out", tmp_path / "run", *more)
 
 
 @pytest.fixture
@@ -74,8 +74,22 @@ def test_when_the_driver_is_killed_its_workers_end_by_themselves(begin, are_gone
     assert_goes_on()
 
 
-def test_when_a_worker_is_killed_the_others_go_on_and_it_is_said(begin, tmp_path, assert_goes_on):
+def test_when_a_worker_is_killed_its_batch_goes_on_with_another_and_it_is_said(begin, tmp_path, whole, contents):
     process = begin(workers=2)
+    process.until(is_row, 20)
+    os.kill(process.workers()[0], signal.SIGKILL)
+    list(process.lines())
+    assert process.ended() == (0, "")
+    (said,) = [line["text"] for line in process.told if line["kind"] == "returned"]
+    killed = (
+        r"the worker of batch [01] was killed by signal 9, perhaps for want of memory; it is tried again \(1 of 1\)"
+    )
+    assert re.fullmatch(killed, said)
+    assert contents(tmp_path / "run") == contents(whole)
+
+
+def test_when_a_worker_is_killed_and_nothing_is_tried_again_the_others_go_on(begin, tmp_path, assert_goes_on):
+    process = begin(2, "--retries", 0)
     process.until(is_row, 20)
     os.kill(process.workers()[0], signal.SIGKILL)
     list(process.lines())

@@ -1,11 +1,8 @@
 """A real Ray cluster on this machine: a head that trains nothing, and nodes of one core each."""
 
-import logging
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,60 +11,58 @@ import pytest
 
 from afterfit.lab.progress import Silent
 
+pytest.importorskip("ray", reason="these tests need Ray")
+# As it will be: a worker without a GPU sees those of its machine; nothing is reported to anybody.
 os.environ |= {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_USAGE_STATS_ENABLED": "0"}
-cluster_utils = pytest.importorskip("ray.cluster_utils", reason="these tests need Ray")
 
 
 class Machines:
-    """The nodes of a cluster that come and go."""
+    """The nodes of a cluster that come and go. Ray forks to start them, which must not be where JAX is."""
 
     def __init__(self):
-        logging.getLogger("ray").setLevel(logging.CRITICAL)
-        head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": 80_000_000}
-        self.cluster = cluster_utils.Cluster(initialize_head=True, head_node_args=head)
-        self.nodes = []
+        script = Path(__file__).with_name("machines.py")
+        self.process = subprocess.Popen(
+            [sys.executable, script],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self.count = 0
+        self.address = self.heard()
 
-    @property
-    def address(self) -> str:
-        return self.cluster.address
+    def heard(self) -> str:
+        assert self.process.stdout
+        line = self.process.stdout.readline().strip()
+        assert line, "the cluster is gone"
+        return line
+
+    def tell(self, word: str) -> None:
+        assert self.process.stdin
+        print(word, file=self.process.stdin, flush=True)
+        assert self.heard() == "done"
 
     def add(self) -> None:
         """A node of one core joins; returns when it is there."""
-        self.nodes.append(self.cluster.add_node(num_cpus=1, object_store_memory=80_000_000))
+        self.tell("add")
+        self.count += 1
+
+    def lose(self) -> None:
+        """A node is gone at once, with all that runs there, as in a power cut."""
+        self.tell("lose")
+        self.count -= 1
 
     def be(self, count: int) -> None:
         """See to it that there are so many nodes."""
-        while len(self.nodes) < count:
+        while self.count < count:
             self.add()
-        while len(self.nodes) > count:
-            self.cluster.remove_node(self.nodes.pop())
+        while self.count > count:
+            self.tell("remove")
+            self.count -= 1
 
-    def lose(self) -> None:
-        """A node is gone at once, with all that runs there."""
-        node = self.nodes.pop(0)
-        for process in node.all_processes.values():
-            for info in process:
-                kill_group(info.process.pid)
-        self.cluster.worker_nodes.discard(node)
-
-
-def kill_group(pid: int) -> None:
-    """Kill a process and all that it has started, the way a power cut does."""
-    for child in children(pid):
-        kill_group(child)
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-
-
-def children(pid: int) -> list[int]:
-    """The processes that a process has started."""
-    try:
-        tasks = list(Path(f"/proc/{pid}/task").iterdir())
-        return [int(child) for task in tasks for child in (task / "children").read_text().split()]
-    except OSError:
-        return []
+    def end(self) -> None:
+        """End all of it."""
+        self.process.communicate(timeout=60)
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +70,7 @@ def all_machines():
     """One cluster for all tests: starting it takes longer than most of them."""
     machines = Machines()
     yield machines
-    machines.cluster.shutdown()
+    machines.end()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import signal
 import socket
@@ -52,6 +53,8 @@ def connected(address: str) -> Iterator[Cluster]:
     Raises:
         SpecError: there is none, or Ray is not installed.
     """
+    # What Ray says of its machines would stand between the lines of the progress: of nodes that are lost, we tell.
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".*")
     try:
         import ray
         from ray.exceptions import RayError
@@ -129,20 +132,25 @@ class Cluster:
             )
             for node in able
         ]
+        answers = [self._answer(node, reference) for node, reference in zip(able, asked, strict=True)]
         return [
-            Node(node["Resources"], json.loads(self._answer(node, reference)))
-            for node, reference in zip(able, asked, strict=True)
+            Node(node["Resources"], json.loads(answer))
+            for node, answer in zip(able, answers, strict=True)
+            if answer is not None
         ]
 
-    def _answer(self, node: Mapping[str, Any], reference: Any) -> bytes:
+    def _answer(self, node: Mapping[str, Any], reference: Any) -> bytes | None:
+        """What a node says; None of one that says nothing, as it has gone meanwhile perhaps."""
         import ray
-        from ray.exceptions import RayError
+        from ray.exceptions import RayError, RayTaskError
 
         try:
             return ray.get(reference, timeout=ANSWER_SECONDS)
-        except RayError as error:
+        except RayTaskError as error:
             name = f"{node['NodeManagerHostname']} ({node['NodeID'][:6]})"
             raise SpecError("cluster", self.address, f"node {name} cannot train: {reason_of(error)}") from error
+        except RayError:
+            return None
 
     def rooms(self) -> list[Room]:
         """The workers that the cluster has room for, those with most memory first; refuses one without any."""

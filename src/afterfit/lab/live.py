@@ -57,7 +57,7 @@ class LiveTable:
     def message(self, message: Message) -> None:
         """Take it in; news go above the table."""
         lines = self.tally.take(message) if self.tally else []
-        if message["kind"] == "note":
+        if message["kind"] in ("note", "returned", "divided"):
             for line in lines:
                 self.console.print(Text(line, style="yellow"))
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from afterfit.lab.how import RETRIES
 from afterfit.lab.progress import Progress
 from afterfit.lab.request import Seeds, resolve
 from afterfit.lab.run import run
@@ -59,6 +60,9 @@ def plan(
     changes: Mapping[str, Any] | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
+    cluster: str | None = None,
+    checkpoints: str | Path | None = None,
+    retries: int = RETRIES,
 ) -> Planned:
     """Find the values with which a run has an event within a budget of steps, and check them on seeds never used.
 
@@ -80,6 +84,9 @@ def plan(
         changes: values by dotted field, for all runs.
         workers: as for `run`.
         progress: as for `run`.
+        cluster: as for `run`.
+        checkpoints: as for `run`.
+        retries: as for `run`.
 
     Raises:
         SpecError: the request makes no sense; one line, before any work.
@@ -94,7 +101,9 @@ def plan(
     varied = _values(experiment, values)
     steps = max(1, budget // 2) if pilot_steps is None else pilot_steps
     require(1 <= steps <= budget, "pilot_steps", steps, f"must be 1 to the budget of {budget:,}")
-    common: dict[str, Any] = {"workers": workers, "progress": progress}
+    common: dict[str, Any] = {
+        "workers": workers, "progress": progress, "cluster": cluster, "checkpoints": checkpoints, "retries": retries,
+    }  # fmt: skip
     settings = dict(changes or {}) | {"stop_when": event}
     pilots = run(what, seeds=seeds, vary=varied, changes=settings, steps=steps, out=Path(out) / "pilots", **common)
     made = _plan(pilots, budget, probability, tuple(varied), event, check_seeds)

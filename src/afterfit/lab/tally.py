@@ -103,6 +103,7 @@ class Tally:
         }
         self.batch_of = {m.number: self.batches[b.number] for b in batches for m in b.members}
         self.began = time.monotonic()
+        self.lost = 0  # times that a member began again from a checkpoint
 
     def take(self, message: Message) -> list[str]:
         """Take in a message; gives lines that are worth telling."""
@@ -114,9 +115,34 @@ class Tally:
             case "progress":
                 batch = self.batches[message["batch"]]
                 batch.move(message["step"], message["steps_per_second"], len(message["members"]))
+                for number in message["members"]:
+                    self.members[number].status = "running"
+            case "returned":
+                self.lost += len(message["members"])
+                self._wait(message["members"])
+                return [message["text"]]
+            case "divided":
+                self._divide(message)
+                return [message["text"]]
             case "note":
                 return [message["text"]]
         return []
+
+    def _wait(self, numbers: Sequence[int]) -> None:
+        """Members whose batch has no worker for the moment."""
+        for number in numbers:
+            self.members[number].status = "waiting"
+            batch = self.batch_of[number]
+            batch.steps_per_second, batch.has_begun = 0.0, False
+
+    def _divide(self, message: Message) -> None:
+        """A batch trains in parts from now on."""
+        whole = self.batches[message["batch"]]
+        for part, numbers in message["into"].items():
+            self.batches[int(part)] = BatchLine(whole.budget, len(numbers), whole.step)
+            self.batch_of |= dict.fromkeys(numbers, self.batches[int(part)])
+            self._wait(numbers)
+        whole.members = 0
 
     def _status(self, member: MemberLine, status: str, step: int) -> list[str]:
         news = [] if member.status == status else [f"{self.name(member)} {status} at step {step:,}"]
@@ -149,6 +175,10 @@ class Tally:
         running = [b for b in self.batches.values() if b.is_running]
         ended = sum(m.status in ENDED for m in self.members.values())
         parts = [f"{ended + self.kept}/{len(self.members) + self.kept} members done"]
+        if any(batch.members and not batch.has_begun for batch in self.batches.values()) or self.lost:
+            in_training = sum(m.status == "running" for m in self.members.values())
+            parts += [f"{in_training} running", f"{len(self.members) - ended - in_training} waiting"]
+        parts += [f"{self.lost} lost and restarted"] if self.lost else []
         left = self.seconds_left()
         if left is not None:
             steps = sorted({b.step for b in running})

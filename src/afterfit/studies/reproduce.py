@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from afterfit.lab.environment import describe
+from afterfit.lab.how import RETRIES
 from afterfit.lab.progress import Progress, Silent
 from afterfit.lab.request import resolve
 from afterfit.lab.run import run
@@ -73,6 +74,9 @@ def reproduce(
     out: str | Path | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
+    cluster: str | None = None,
+    checkpoints: str | Path | None = None,
+    retries: int = RETRIES,
 ) -> Reproduction:
     """Run a study at a scale, judge its claims, draw its figures and write its record. The same call again goes on.
 
@@ -84,6 +88,9 @@ def reproduce(
         out: the folder; runs/NAME-SCALE by default.
         workers: as for `run`.
         progress: as for `run`; told of each sweep in turn.
+        cluster: as for `run`.
+        checkpoints: as for `run`.
+        retries: as for `run`.
 
     Raises:
         SpecError: no such study, scale or claim; one line, before any work.
@@ -94,13 +101,14 @@ def reproduce(
     chosen = chosen_claims(found, claims)
     folder = Path(out) if out is not None else Path("runs") / f"{name}-{scale}"
     told = progress or Silent()
+    how: dict[str, Any] = {"workers": workers, "cluster": cluster, "checkpoints": checkpoints, "retries": retries}
     sweeps = _needed(found, scale, chosen)
     for sweep in sweeps:  # refuse before anything is trained
         resolve(sweep.experiment, seeds=sweep.seeds, vary=sweep.vary).members()
     _claim_folder(folder, name, scale)
     with _clock(folder) as seconds_before:
         began = time.monotonic()
-        runs = {sweep.name: _trained(sweep, folder, workers, told) for sweep in sweeps}
+        runs = {sweep.name: _trained(sweep, folder, how, told) for sweep in sweeps}
         defaults = {choice.name: choice.default for choice in found.choices}
         evidence = Evidence(scale, folder, runs, defaults, lambda text: _note(told, text))
         judged = [_judged(claim, found, evidence) for claim in chosen]
@@ -155,11 +163,11 @@ def _clock(folder: Path) -> Iterator[float]:
         path.write_text(json.dumps(before + time.monotonic() - began), encoding="utf-8")
 
 
-def _trained(sweep: Sweep, folder: Path, workers: int | None, progress: Progress) -> Runs:
+def _trained(sweep: Sweep, folder: Path, how: Mapping[str, Any], progress: Progress) -> Runs:
     _note(progress, f"{sweep.name}: {sweep.about}")
     return run(
-        sweep.experiment, seeds=sweep.seeds, vary=sweep.vary, out=folder / "runs" / sweep.name, workers=workers,
-        progress=progress,
+        sweep.experiment, seeds=sweep.seeds, vary=sweep.vary, out=folder / "runs" / sweep.name, progress=progress,
+        **how,
     )  # fmt: skip
 
 
