@@ -6,8 +6,10 @@ import json
 import os
 import queue
 import socket
+import sys
 import threading
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from afterfit.engine.messages import Message, encoded
@@ -43,7 +45,7 @@ class Actor:
     """Trains what it hears of, and tells what comes of it: lines of JSON as bytes, in both directions.
 
     Args:
-        environment: variables that the driver's JAX was given.
+        environment: variables that the driver's JAX was given, and where the driver finds modules, as PYTHONPATH.
         place: the address of the place to which it writes.
         mark: the name of a file there, which the driver has written.
     """
@@ -81,7 +83,11 @@ def set_environment(driver: Mapping[str, str]) -> None:
     """What a worker process of this machine would be given, before JAX is imported: one thread, or the GPU."""
     from afterfit.engine.machine import compilation_cache, worker_environment
 
-    os.environ.update(driver)
+    given = dict(driver)
+    for entry in given.pop("PYTHONPATH", "").split(os.pathsep):  # of parts of the user's own, where they lie there too
+        if entry and entry not in sys.path and Path(entry).exists():
+            sys.path.append(entry)
+    os.environ.update(given)
     os.environ.update(worker_environment(os.environ.get("JAX_COMPILATION_CACHE_DIR") or compilation_cache()))
 
 

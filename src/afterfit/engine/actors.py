@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, Literal, cast
 
 from afterfit.engine.actor import Actor
@@ -197,8 +199,9 @@ class RayWorkers:
 
 
 def _driver_environment(kind: Kind) -> dict[str, str]:
-    """What a worker's JAX is to know of the driver's: its flags, but not where it runs or keeps what it compiled."""
+    """What a worker is to know of the driver's: flags of JAX, but not where it runs; and where modules are found."""
     own = {"JAX_PLATFORMS", "JAX_COMPILATION_CACHE_DIR"}
     given = {name: value for name, value in os.environ.items() if name.startswith("JAX_") or name == "XLA_FLAGS"}
     shared = {name: value for name, value in given.items() if name not in own}
+    shared["PYTHONPATH"] = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
     return shared | ({"JAX_PLATFORMS": "cpu"} if kind == "core" else {})
