@@ -1,7 +1,6 @@
 """A real Ray cluster on this machine: a head that trains nothing, and nodes of one core each."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -11,66 +10,20 @@ import pytest
 
 from afterfit.lab.progress import Silent
 
+sys.path.append(str(Path(__file__).parents[2]))
+
+from benchmarks.machines import Machines
+
 pytest.importorskip("ray", reason="these tests need Ray")
 # As it will be: a worker without a GPU sees those of its machine; nothing is reported to anybody.
 os.environ |= {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_USAGE_STATS_ENABLED": "0"}
 
 
-class Machines:
-    """The nodes of a cluster that come and go. Ray forks to start them, which must not be where JAX is."""
-
-    def __init__(self):
-        script = Path(__file__).with_name("machines.py")
-        self.process = subprocess.Popen(
-            [sys.executable, script],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        self.count = 0
-        self.address = self.heard()
-
-    def heard(self) -> str:
-        assert self.process.stdout
-        line = self.process.stdout.readline().strip()
-        assert line, "the cluster is gone"
-        return line
-
-    def tell(self, word: str) -> None:
-        assert self.process.stdin
-        print(word, file=self.process.stdin, flush=True)
-        assert self.heard() == "done"
-
-    def add(self) -> None:
-        """A node of one core joins; returns when it is there."""
-        self.tell("add")
-        self.count += 1
-
-    def lose(self) -> None:
-        """A node is gone at once, with all that runs there, as in a power cut."""
-        self.tell("lose")
-        self.count -= 1
-
-    def be(self, count: int) -> None:
-        """See to it that there are so many nodes."""
-        while self.count < count:
-            self.add()
-        while self.count > count:
-            self.tell("remove")
-            self.count -= 1
-
-    def end(self) -> None:
-        """End all of it."""
-        self.process.communicate(timeout=60)
-
-
 @pytest.fixture(scope="session")
 def all_machines():
     """One cluster for all tests: starting it takes longer than most of them."""
-    machines = Machines()
-    yield machines
-    machines.end()
+    with Machines() as machines:
+        yield machines
 
 
 @pytest.fixture

@@ -44,12 +44,6 @@ def test_a_node_is_lost_at_a_random_moment_and_the_study_ends_the_same(
     assert_whole(tmp_path / "run", whole, contents)
 
 
-def ray_workers() -> list[str]:
-    """The processes of this machine that are an actor of ours."""
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    return [line for line in listed.splitlines() if line.startswith("ray::Actor")]
-
-
 def comes(true: Callable[[], bool], within: float = 15.0) -> bool:
     """Whether something comes true in time."""
     until = time.monotonic() + within
@@ -63,7 +57,7 @@ def test_a_node_that_joins_late_gets_work(machines, tiny_toml, tmp_path, told, w
 
     def join():
         machines.add()
-        assert comes(lambda: len(ray_workers()) == 2)
+        assert comes(lambda: len(machines.workers()) == 2)
         time.sleep(4)  # until it has imported what it needs, so that there is work left for it
 
     seen = told(at=5, then=join)
@@ -94,9 +88,9 @@ def started(machines, tiny_toml, tmp_path):
 def test_the_driver_is_killed_and_started_again_here_or_there(
     started, machines, tiny_toml, tmp_path, told, whole, contents
 ):
-    assert len(ray_workers()) == 2
+    assert len(machines.workers()) == 2
     started.kill()
-    assert comes(lambda: not ray_workers())
+    assert comes(lambda: not machines.workers())
     seen = told()
     af.run(tiny_toml, out=tmp_path / "run", workers=1, progress=seen, **LONG)  # what a cluster began ends here
     assert [text for text in seen.texts("resumed") if "goes on from step" in text]
@@ -112,7 +106,7 @@ def test_ctrl_c_leaves_a_study_that_can_go_on_and_nobody_who_works_for_it(
     assert (
         errors == f"\nafterfit: stopped; everything is kept in {tmp_path / 'run'}; the same command goes on from here\n"
     )
-    assert comes(lambda: not ray_workers())
+    assert comes(lambda: not machines.workers())
     assert {record.status for record in read(tmp_path / "run").members} <= {"waiting", "finished"}
     af.run(tiny_toml, out=tmp_path / "run", cluster=machines.address, **LONG)
     assert_whole(tmp_path / "run", whole, contents)
