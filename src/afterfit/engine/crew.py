@@ -102,7 +102,8 @@ class Crew:
         try:
             while any(worker.batch for worker in self.workers) or (self.waiting and self.give_up is None):
                 self._give_work()
-                self._answer(*self._next())
+                while self._answer(*self._next()):  # what changes nothing about who works
+                    continue
         except queue.Empty:  # a worker that compiles cannot answer, and has nothing to lose
             self.complete = False
         finally:
@@ -134,7 +135,8 @@ class Crew:
                 worker = Worker(line)
                 self.workers.append(worker)
                 threading.Thread(target=self._listen, args=(worker,), daemon=True).start()
-        self._let_go([worker for worker in self.workers if worker.batch is None and not self.waiting])
+        if not self.waiting:
+            self._let_go([worker for worker in self.workers if worker.batch is None])
 
     def _let_go(self, workers: Sequence[Worker]) -> None:
         for worker in workers:
@@ -166,13 +168,13 @@ class Crew:
             )  # fmt: skip
         return True
 
-    def _answer(self, worker: Worker | None, message: Message | None) -> None:
-        """Do what a message asks for."""
+    def _answer(self, worker: Worker | None, message: Message | None) -> bool:
+        """Do what a message asks for; True if it is one of many, after which all work as they did."""
         if worker is None:
             if message:
                 self._stop()
         elif worker.is_gone:  # was let go, and may have said something before
-            return
+            return False
         elif message is None:
             self._lost(worker)
         elif message["kind"] == "hello":
@@ -183,6 +185,8 @@ class Crew:
         else:
             worker.has_spoken = True
             self._take(worker, message)
+            return message["kind"] in ("rows", "progress", "note", "status")
+        return False
 
     def _stop(self) -> None:
         self.give_up = self.give_up or time.monotonic() + STOP_SECONDS

@@ -43,18 +43,20 @@ class Keeper:
                 self.store.log("divided", message["text"])
                 for batch, members in message["into"].items():
                     self._wait(members)
-                    for member in members:
-                        self.store.set_batch(member, int(batch))
+                    self.store.set_batch(members, int(batch))
             case "stopping":
                 return self.progress.stopping()
         return self.progress.message(message)
 
     def _rows(self, rows: Sequence[Row]) -> None:
         self.store.append(rows)
+        new: dict[int, list[int]] = {}  # members that begin, by step
         for number, step, _ in rows:
             if number not in self.running and number not in self.begun:
-                self.store.set_status(number, "running", step)
+                new.setdefault(step, []).append(number)
             self.running[number] = step
+        for step, numbers in new.items():
+            self.store.set_running(numbers, step)
 
     def _wait(self, members: Sequence[int]) -> None:
         """Members whose batch is nobody's for the moment wait, if they have begun."""

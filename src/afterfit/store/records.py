@@ -4,7 +4,7 @@ import json
 import re
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from .errors import StoreError
@@ -65,7 +65,7 @@ def _plain(value: Any) -> Any:
 
 def member_json(record: MemberRecord) -> str:
     """The whole record as JSON."""
-    return to_json(asdict(record), f"member {record.member}")
+    return to_json(vars(record), f"member {record.member}")
 
 
 def member_from_json(text: str) -> MemberRecord:

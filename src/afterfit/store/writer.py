@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import threading
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -131,20 +132,27 @@ class RunStore:
 
     def set_status(self, member: int, status: str, step: int) -> None:
         """Store how far a member is: one of waiting, running, finished, stopped, diverged, and its last step."""
-        self._change(member, status=status, step=int(step))
+        self._change([member], status=status, step=int(step))
 
-    def set_batch(self, member: int, batch: int) -> None:
-        """Store in which batch a member trains from now on."""
-        self._change(member, batch=int(batch))
+    def set_running(self, members: Sequence[int], step: int) -> None:
+        """Store that members train, and the last step that they have reached."""
+        self._change(members, status="running", step=int(step))
 
-    def _change(self, member: int, **fields: Any) -> None:
-        at = next((i for i, record in enumerate(self.members) if record.member == member), None)
-        if at is None:
-            raise StoreError(f"member {member} is not one of the {len(self.members)} of {self.folder}")
-        (record,) = checked_members([replace(self.members[at], **fields)])
+    def set_batch(self, members: Sequence[int], batch: int) -> None:
+        """Store in which batch members train from now on."""
+        self._change(members, batch=int(batch))
+
+    def _change(self, members: Sequence[int], **fields: Any) -> None:
+        """Give some members other values, all of them or none."""
+        places = [bisect_left(self.members, member, key=lambda record: record.member) for member in members]
+        for place, member in zip(places, members, strict=True):
+            if place == len(self.members) or self.members[place].member != member:
+                raise StoreError(f"member {member} is not one of the {len(self.members)} of {self.folder}")
+        records = checked_members([replace(self.members[place], **fields) for place in places])
         with self._transaction() as connection:
-            schema.put_members(connection, [record])
-        self.members[at] = record
+            schema.put_members(connection, records)
+        for place, record in zip(places, records, strict=True):
+            self.members[place] = record
 
     def set_events(self, events: Iterable[schema.EventRow]) -> None:
         """Store when events happened, `(member, event, step, last observed step before it)`, in place of all before.
