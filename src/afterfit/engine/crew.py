@@ -24,6 +24,7 @@ from afterfit.engine.places import Place, place_of
 from afterfit.engine.returned import halves, returned
 
 STOP_SECONDS = 8.0  # how long after a request to stop the workers' last words are waited for
+LISTEN_SECONDS = 20.0  # how long the end of a worker that was let go may take to be heard of
 STILLBORN = 3  # workers in a row that end before they say anything: no other will do better
 
 
@@ -88,6 +89,7 @@ class Crew:
         self.failed: dict[int, int] = {}  # times, by batch
         self.failures: list[str] = []
         self.workers: list[Worker] = []
+        self.listeners: list[threading.Thread] = []
         self.stillborn, self.give_up = 0, None
         with self.hiring.open():
             self._work()
@@ -108,6 +110,10 @@ class Crew:
             self.complete = False
         finally:
             self.hiring.dismiss([worker.line for worker in self.workers])
+            for (
+                listener
+            ) in self.listeners:  # whoever still listened to a cluster that is let go would read freed memory
+                listener.join(timeout=LISTEN_SECONDS)
 
     def stop(self) -> None:
         """Ask all workers to end soon, each with a checkpoint. May be called from a signal handler."""
@@ -134,7 +140,8 @@ class Crew:
                     return
                 worker = Worker(line)
                 self.workers.append(worker)
-                threading.Thread(target=self._listen, args=(worker,), daemon=True).start()
+                self.listeners.append(threading.Thread(target=self._listen, args=(worker,), daemon=True))
+                self.listeners[-1].start()
         if not self.waiting:
             self._let_go([worker for worker in self.workers if worker.batch is None])
 
