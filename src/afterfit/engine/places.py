@@ -109,7 +109,8 @@ class Remote:
         self.address = address.rstrip("/")
 
     @cached_property
-    def _opened(self) -> tuple[Any, str]:
+    def opened(self) -> tuple[Any, str]:
+        """The file system and the path in it; SpecError if there is no such file system here."""
         try:
             from fsspec.core import url_to_fs
 
@@ -119,7 +120,7 @@ class Remote:
 
     def names(self, folder: str) -> list[str]:
         """The files of a folder, as they are now: what fsspec remembers of it is forgotten first."""
-        files, root = self._opened
+        files, root = self.opened
         files.invalidate_cache()
         try:
             found = files.ls(f"{root}/{folder}" if folder else root, detail=True)
@@ -129,18 +130,18 @@ class Remote:
 
     def read(self, name: str) -> bytes:
         """What a file holds."""
-        files, root = self._opened
+        files, root = self.opened
         return files.cat_file(f"{root}/{name}")
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file; whole or not at all where the file system promises that, as object stores do."""
-        files, root = self._opened
+        files, root = self.opened
         files.makedirs(f"{root}/{name}".rpartition("/")[0], exist_ok=True)
         files.pipe_file(f"{root}/{name}", content)
 
     def remove(self, name: str) -> None:
         """Delete a file, if it is there."""
-        files, root = self._opened
+        files, root = self.opened
         try:
             files.rm_file(f"{root}/{name}")
         except FileNotFoundError:
@@ -148,7 +149,7 @@ class Remote:
 
     def rename(self, name: str, new: str) -> None:
         """Give a file another name."""
-        files, root = self._opened
+        files, root = self.opened
         files.mv(f"{root}/{name}", f"{root}/{new}")
 
 

@@ -14,7 +14,7 @@ from afterfit.engine.crew import Crew
 from afterfit.engine.in_process import InProcess
 from afterfit.engine.machine import compilation_cache, cores, has_accelerator
 from afterfit.engine.members import Batch, Member, plan
-from afterfit.engine.places import Place, place_of
+from afterfit.engine.places import Place, Remote, place_of
 from afterfit.engine.workers import LocalWorkers
 from afterfit.lab.progress import Progress
 from afterfit.parts import require
@@ -49,6 +49,9 @@ class How(NamedTuple):
         apart = self.cluster is not None or self.checkpoints is not None
         right = "trains in this process: --cluster and --checkpoints need workers, 1 or more"
         require(self.workers != 0 or not apart, "workers", self.workers, right)
+        place = place_of(self.checkpoints) if self.checkpoints is not None else None
+        if isinstance(place, Remote):
+            _ = place.opened  # refused before any work
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,115 @@
+"""Arrays at another place than a folder are whole or known to be damaged, too, and come home when they are wanted."""
+
+import uuid
+
+import numpy as np
+import pytest
+
+from afterfit.engine.checkpoints import Checkpoints, Parameters, of_batch, read
+from afterfit.engine.members import CPU_BATCH, Batch, Member
+from afterfit.engine.memory import member_bytes
+from afterfit.engine.mirror import Mirror
+from afterfit.engine.places import Folder, Remote, place_of
+from afterfit.engine.rooms import Room, plan_in
+from afterfit.parts import SpecError
+from afterfit.store import StoreDamaged
+
+
+@pytest.fixture(params=["folder", "remote"])
+def place(request, tmp_path):
+    """A folder, and an address in this process's memory."""
+    pytest.importorskip("fsspec")
+    return Folder(tmp_path / "place") if request.param == "folder" else Remote(f"memory://{uuid.uuid4().hex}")
+
+
+def test_a_place_keeps_files_by_name(place):
+    assert place.names("a/b") == []
+    place.write("a/b/one", b"1")
+    place.write("a/b/two", b"2")
+    place.write("top", b"0")
+    place.write("a/b/one", b"new")
+    assert sorted(place.names("a/b")) == ["one", "two"]
+    assert place.names("") == ["top"]
+    assert place.read("a/b/one") == b"new"
+    place.rename("a/b/one", "a/b/three")
+    place.remove("a/b/two")
+    place.remove("a/b/two")
+    assert place.names("a/b") == ["three"]
+    with pytest.raises(FileNotFoundError):
+        place.read("a/b/two")
+    assert place_of(place.address).names("a/b") == ["three"]
+
+
+def test_checkpoints_and_parameters_are_the_same_everywhere(place):
+    kept = Checkpoints(place, "batch", keep=2)
+    for step in (1, 20, 300):
+        kept.save(step, {"x": np.full(2, step)}, {"step": step})
+    place.write(kept.newest_first()[0][1], b"cut off")
+    told = []
+    ((step, saved),) = kept.newest(told.append)
+    assert (step, saved.notes, saved.arrays["x"].tolist()) == (20, {"step": 20}, [20, 20])
+    assert len(told) == 1
+    assert "is damaged: its bytes are not those that were written; going back" in told[0]
+    ends = Parameters(place)
+    ends.save(3, {"x": np.ones(2)}, {})
+    ends.save(3, {"x": np.zeros(2)}, {})
+    assert len(place.names("parameters")) == 1
+    assert ends.is_intact(3)
+    assert not ends.is_intact(4)
+    assert ends.load(4) is None
+
+
+def test_an_address_that_nobody_knows_is_refused_in_a_line():
+    with pytest.raises(SpecError, match="checkpoints = 'nowhere://x': cannot be opened: Protocol not known: nowhere"):
+        place_of("nowhere://x").names("")
+
+
+def test_what_a_batch_goes_on_from_is_lent_and_what_it_leaves_comes_home(place, tiny, tmp_path):
+    batch, folder = Batch(5, (Member(7, 0, tiny), Member(8, 1, tiny))), tmp_path / "run"
+    mirror = Mirror(folder, place)
+    of_batch(folder, 5).save(10, {"x": np.ones(2)}, {})
+    of_batch(folder, 4).save(10, {"x": np.ones(2)}, {})
+    Parameters(folder).save(7, {"x": np.ones(2)}, {})
+    Parameters(folder).save(1, {"x": np.ones(2)}, {})
+    mirror.lend(batch)
+    assert [step for step, _ in of_batch(place, 5).newest(pytest.fail)] == [10]
+    assert not of_batch(place, 4).newest_first()
+    assert Parameters(place).is_intact(7)
+    assert not Parameters(place).is_intact(1)
+    for step in (20, 30):
+        of_batch(place, 5).save(step, {"x": np.ones(2)}, {})
+    Parameters(place).save(7, {"x": np.zeros(2)}, {})
+    Parameters(place).save(8, {"x": np.zeros(2)}, {})
+    mirror.fetch_member(batch, 7)
+    assert not Parameters(folder).is_intact(8)
+    path = Parameters(folder).path(7)
+    assert path is not None
+    assert read(path).arrays["x"].tolist() == [0, 0]
+    mirror.fetch(batch)
+    assert [step for step, _ in of_batch(folder, 5).newest(pytest.fail)] == [30, 20]
+
+
+def test_a_file_that_was_cut_off_on_its_way_home_is_told(place, tiny, tmp_path):
+    Parameters(place).save(7, {"x": np.ones(2)}, {})
+    (name,) = place.names("parameters")
+    place.write(f"parameters/{name}", b"half")
+    with pytest.raises(StoreDamaged, match="remove it and start the same run again"):
+        Mirror(tmp_path / "run", place).fetch_member(Batch(0, (Member(7, 0, tiny),)), 7)
+
+
+def test_the_same_folder_is_no_mirror(tmp_path):
+    assert not Mirror(tmp_path, Folder(tmp_path)).is_needed
+    assert Mirror(tmp_path, Folder(tmp_path / "other")).is_needed
+
+
+def test_a_gpu_and_cores_share_members_by_what_they_hold(tiny, members):
+    """One GPU that holds 24 members, and 2 cores of 4: 24 of 32 in one batch, the others in two."""
+    each = member_bytes(tiny) / 0.7
+    rooms = [Room(1, 24.5 * each, is_accelerator=True), Room(2, 1e12)]
+    everybody = members(*[{}] * 32)
+    batches = plan_in(everybody, rooms, first_number=3)
+    assert [len(batch.members) for batch in batches] == [24, CPU_BATCH, CPU_BATCH]
+    assert [batch.number for batch in batches] == [3, 4, 5]
+    assert [member for batch in batches for member in batch.members] == everybody
+    assert max(len(batch.members) for batch in plan_in(everybody, rooms, batch_size=2)) == 2
+    assert [len(batch.members) for batch in plan_in(everybody[:1], rooms)] == [1]
