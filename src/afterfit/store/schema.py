@@ -7,6 +7,8 @@ float64 bit for bit. SQLite has no NaN: it is stored as NULL, and NULL is read a
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +76,21 @@ def _fill(connection, meta, members, log, table: Table | None) -> None:
         keys = zip(table.member.tolist(), table.step.tolist(), table.values.tolist(), strict=True)
         rows = ((member, step, dict(zip(measures, values, strict=True))) for member, step, values in keys)
         put_rows(connection, measures, rows)
+
+
+def altered(connection: sqlite3.Connection) -> list[str]:
+    """The tables whose declaration is not the one they were made with; that of observations grows with its columns."""
+    known = dict(connection.execute("SELECT name, sql FROM sqlite_schema WHERE type='table'"))
+    return [name for name, sql in _declared().items() if name in known and known[name] != sql]
+
+
+@cache
+def _declared() -> dict[str, str]:
+    """How tables are declared, as SQLite keeps it."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(_TABLES.format(columns="") + _EVENTS)
+        kept = connection.execute("SELECT name, sql FROM sqlite_schema WHERE type='table'")
+        return {name: sql for name, sql in kept if name != "observations"}
 
 
 def remove(path: Path) -> None:

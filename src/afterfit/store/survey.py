@@ -181,6 +181,7 @@ def _all_of(connection: sqlite3.Connection, faults: list[str]) -> tuple:
     log = attempt(schema.get_log) or []
     measures = attempt(schema.get_measures) or ()
     table = _rows(connection, measures, faults) if measures or not faults else _empty(measures)
+    faults += [f"the declaration of {name} is not what was written" for name in attempt(schema.altered) or ()]
     if not faults:
         complaint = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         faults += [] if complaint == "ok" else [_one_line(complaint)]
