@@ -5,7 +5,8 @@
     --scaling                   from that capacity, by simulation: how many workers one writer serves
     --losses N                  a study with N losses of a node, each at a random moment: same results?
 
-The cluster is one of this machine; nothing of it is open to other machines.
+`--write` puts the tables that were asked for into docs/performance.md. The cluster is one of this machine; nothing of it
+is open to other machines.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from rich.console import Console
 from benchmarks.machines import Machines
 from benchmarks.tables import Table, digits
 
+PAGE = Path(__file__).parents[1] / "docs/performance.md"
 MEASURES = 12  # of a row that is pretended: about what a preset observes
 CHECKPOINT_SECONDS = 30.0
 
@@ -46,23 +48,35 @@ def main() -> None:
     p.add_argument("--losses", type=int, default=0)
     p.add_argument("--seed", type=int, default=0, help="of --losses and --scaling (default: 0)")
     p.add_argument("--json", type=Path, metavar="FILE")
-    options, console, raw = p.parse_args(), Console(width=100), {}
+    p.add_argument("--write", action="store_true", help="into docs/performance.md")
+    options, found = p.parse_args(), dict[str, tuple[Table, Any]]()
     if options.overhead:
-        raw["overhead"] = overhead(console, options.seconds, options.rounds)
+        found["overhead"] = overhead(options.seconds, options.rounds)
     if options.capacity or options.scaling:
-        raw["capacity"] = capacity(console, options.members)
+        found["capacity"] = capacity(options.members)
     if options.scaling:
-        raw["scaling"] = scaling(console, raw["capacity"], options.seed)
+        found["scaling"] = scaling(found["capacity"][1], options.seed)
     if options.losses:
-        raw["losses"] = losses(console, options.losses, options.seed)
+        found["losses"] = losses(options.losses, options.seed)
+    for kind, (table, _) in found.items():
+        table.show(Console(width=100))
+        if options.write:
+            write(kind, table)
     if options.json:
-        options.json.write_text(json.dumps(raw, indent=1), encoding="utf-8")
+        options.json.write_text(json.dumps({kind: raw for kind, (_, raw) in found.items()}, indent=1), encoding="utf-8")
+
+
+def write(kind: str, table: Table) -> None:
+    """Put a table in its place on the page."""
+    begin, end = f"<!-- cluster {kind}: written by benchmarks/cluster.py -->", f"<!-- end of cluster {kind} -->"
+    before, rest = PAGE.read_text(encoding="utf-8").split(begin)
+    PAGE.write_text(f"{before}{begin}\n\n{table.markdown()}\n{end}{rest.split(end)[1]}", encoding="utf-8")
 
 
 # --- what a cluster costs ---------------------------------------------------------------------------------------------
 
 
-def overhead(console: Console, seconds: float, rounds: int) -> dict[str, Any]:
+def overhead(seconds: float, rounds: int) -> tuple[Table, dict[str, Any]]:
     """Wall time of a study on two nodes against two local workers, each batch of so many seconds.
 
     Alternately, in one run; the first of each kind compiles and is not counted. What a batch costs more is the slope
@@ -108,8 +122,7 @@ def overhead(console: Console, seconds: float, rounds: int) -> dict[str, Any]:
     table.notes.append(
         f"batches of {steps:,} steps; medians of {rounds} alternating rounds; wanted: at most 5 % a batch"
     )
-    table.show(console)
-    return {"steps": steps, "walls": walls, "per_batch": per_batch}
+    return table, {"steps": steps, "walls": walls, "per_batch": per_batch}
 
 
 def _steps_of(seconds: float) -> int:
@@ -198,7 +211,7 @@ class Pretended:
             line.send("end")
 
 
-def capacity(console: Console, members: Sequence[int], rows: int = 20, batch_size: int = 4) -> list[dict[str, float]]:
+def capacity(members: Sequence[int], rows: int = 20, batch_size: int = 4) -> tuple[Table, list[dict[str, float]]]:
     """Rows a second that one crew with its store makes durable, from workers that wait for nothing else."""
     found = [_capacity(count, rows if count < 5_000 else max(2, rows // 5), batch_size) for count in members]
     table = Table("What one writer takes", ("members at once", "workers", "rows/s", "messages/s", "members ended/s"))
@@ -206,8 +219,7 @@ def capacity(console: Console, members: Sequence[int], rows: int = 20, batch_siz
         names = ("members", "workers", "rows_per_second", "messages_per_second", "ends_per_second")
         table.rows.append(tuple(digits(each[name]) for name in names))
     table.notes.append(f"rows of {MEASURES} measures, {batch_size} members a message; each message durable by itself")
-    table.show(console)
-    return found
+    return table, found
 
 
 def _capacity(members: int, rows: int, batch_size: int) -> dict[str, float]:
@@ -253,7 +265,7 @@ def _rate(moments: Sequence[float], low: float, high: float) -> float:
 # --- where it stops ---------------------------------------------------------------------------------------------------
 
 
-def scaling(console: Console, measured: Sequence[dict[str, float]], seed: int) -> list[dict[str, float]]:
+def scaling(measured: Sequence[dict[str, float]], seed: int) -> tuple[Table, list[dict[str, float]]]:
     """How much of their time workers train, by their number and the time between observations, with one writer.
 
     A queue with one server: every worker sends a message after each interval, and waits at each checkpoint until its
@@ -271,8 +283,7 @@ def scaling(console: Console, measured: Sequence[dict[str, float]], seed: int) -
     table.notes.append(
         f"a message takes {1e3 * takes:.2f} ms; on paper the writer is full with {limits} between observations"
     )
-    table.show(console)
-    return found
+    return table, found
 
 
 def busy_share(workers: int, interval: float, takes: float, seed: int, seconds: float = 300.0) -> float:
@@ -296,7 +307,7 @@ def busy_share(workers: int, interval: float, takes: float, seed: int, seconds: 
 # --- what losses do ---------------------------------------------------------------------------------------------------
 
 
-def losses(console: Console, times: int, seed: int) -> dict[str, Any]:
+def losses(times: int, seed: int) -> tuple[Table, dict[str, Any]]:
     """A study over and over, each time with a node lost at another random moment: its results against a run here."""
     import afterfit as af
     from afterfit.lab.progress import Silent
@@ -333,10 +344,15 @@ def losses(console: Console, times: int, seed: int) -> dict[str, Any]:
             same = table.values.tobytes() == whole.values.tobytes() and bool((table.step == whole.step).all())
             told = [text for text in losing.texts if "lost with its node" in text or "goes on from step" in text]
             outcomes.append({"at_row": at, "same": same, "seconds": time.monotonic() - began, "told": told})
-            console.print(outcomes[-1], soft_wrap=True)
     shutil.rmtree(folder)
-    console.print(f"{sum(each['same'] for each in outcomes)} of {times} studies ended with the same bits")
-    return {"study": study, "outcomes": outcomes}
+    table = Table("A node lost at a random moment", ("at row", "same bits", "s", "what was told"))
+    for each in outcomes:
+        table.rows.append(
+            (f"{each['at_row']:,}", "yes" if each["same"] else "no", f"{each['seconds']:.0f}", "; ".join(each["told"]))
+        )
+    same = sum(each["same"] for each in outcomes)
+    table.notes.append(f"{same} of {times} studies of {len(whole):,} rows ended with the bits of a run on one machine")
+    return table, {"study": study, "outcomes": outcomes}
 
 
 if __name__ == "__main__":
