@@ -5,8 +5,8 @@
     --scaling                   from that capacity, by simulation: how many workers one writer serves
     --losses N                  a study with N losses of a node, each at a random moment: same results?
 
-`--write` puts the tables that were asked for into docs/performance.md. The cluster is one of this machine; nothing of it
-is open to other machines.
+`--write` puts the tables that were asked for into docs/performance.md. The cluster is one of this machine; nothing of
+it is open to other machines.
 """
 
 from __future__ import annotations
