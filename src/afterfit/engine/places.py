@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from afterfit.parts import SpecError
+from afterfit.store.files import sync
 
 WRITING = ".writing-"  # how the name of a file begins that is not whole yet
 
@@ -79,7 +80,7 @@ class Folder:
         except OSError as error:
             partial.unlink(missing_ok=True)
             raise OSError(error.errno, error.strerror, str(target)) from error
-        _make_rename_durable(target.parent)
+        sync(target.parent)
 
     def remove(self, name: str) -> None:
         """Delete a file, if it is there."""
@@ -88,14 +89,6 @@ class Folder:
     def rename(self, name: str, new: str) -> None:
         """Give a file another name."""
         (self.path / name).replace(self.path / new)
-
-
-def _make_rename_durable(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class Remote:
