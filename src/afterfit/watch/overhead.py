@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 SMALLEST_PROBE = 256  # examples: below, measures of classes say little
 REMEMBERED = 0.7  # weight of what is known already against the last observation's cost
+MOST_OWED = 10  # times the usual distance, for what earlier observations took too much
+BLIND_SECONDS = 30.0  # that may go by without an observation in any case, to make up for it
 MOST_STRETCH = 8  # how many times rarer than asked observations become before fewer examples are looked at
 
 
@@ -56,20 +58,29 @@ class Overhead:
             self.cost = REMEMBERED * self.cost + (1 - REMEMBERED) * seconds
 
     def steps_between(self, asked: int) -> int:
-        """How many steps to the next observation, at least as many as were asked for."""
+        """How many steps to the next observation, at least as many as were asked for.
+
+        So many that after it all observations together keep within the budget. One that was dear beyond measure, such
+        as a first one that compiles, is made up for over several: nothing is seen for half a minute at most, or for ten
+        times as long as an observation of the usual cost asks for.
+        """
         if self.budget is None or not self.step_seconds or not self.observations:
             return asked
-        # cost / (cost + n·step) ≤ budget; what earlier observations took too much is made up for.
-        fitting = self.cost * (1 / self.budget - 1) / self.step_seconds
-        overdrawn = max(0.0, self.watching - self.budget * (self.training + self.watching))
-        owed = overdrawn / (self.budget * self.step_seconds) if self.observations > 1 else 0.0
-        return max(asked, math.ceil(max(fitting, min(owed, 2 * fitting))))
+        all_with_the_next = (self.watching + self.cost) * (1 / self.budget - 1)
+        needed = (all_with_the_next - self.training) / self.step_seconds
+        most = max((1 if self.observations == 1 else MOST_OWED) * self._fitting, BLIND_SECONDS / self.step_seconds)
+        return max(asked, math.ceil(min(needed, most)))
+
+    @property
+    def _fitting(self) -> float:
+        """Steps between observations of the usual cost that keep within the budget."""
+        return self.cost * (1 / self.budget - 1) / self.step_seconds if self.budget else 0.0
 
     def adapt(self, asked: int) -> bool:
         """Look at half as many examples when observations would become much rarer than asked; whether that was so."""
-        if self.observations < 2 or self.probe <= SMALLEST_PROBE:
+        if self.budget is None or not self.step_seconds or self.observations < 2 or self.probe <= SMALLEST_PROBE:
             return False
-        if self.steps_between(asked) <= MOST_STRETCH * asked:
+        if self._fitting <= MOST_STRETCH * asked:
             return False
         self.probe = max(SMALLEST_PROBE, self.probe // 2)
         self.cost /= 2

@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -142,7 +143,7 @@ class Watch:
         else:
             right = "belongs to a model; without one, give views to observe"
             require(train is None and test is None, "train", type(train).__name__, right)
-        self.overhead = Overhead(budget, self.source.largest if self.source else probe)
+        self._overhead = Overhead(budget, self.source.largest if self.source else probe)
         rules = _rules(self.phases) if events is None else events
         self.forecast = _loaded(forecast)
         self._following = Following(self.forecast, self.varied, [rule.name for rule in rules])
@@ -165,11 +166,11 @@ class Watch:
             self._step, self._clock = step, time.monotonic()
         if self.source is None:
             raise SpecError("model", None, "was not given: call observe(step, train=view, test=view)")
+        now = self._last_call = time.monotonic()
         if step < self._due:
             return None
-        now = time.monotonic()
-        self.overhead.trained(step - self._step, now - self._clock)
-        seen = self._guarded(step, lambda source: source.views(self.overhead.probe), scalars)
+        self._overhead.trained(step - self._step, now - self._clock)
+        seen = self._guarded(step, lambda source: source.views(self._overhead.probe), scalars)
         self._after(step, now)
         return seen
 
@@ -178,7 +179,7 @@ class Watch:
     ) -> Observation | None:
         """Take the measures of views of your own (NumPy, JAX or PyTorch arrays) now, whatever is due."""
         now = time.monotonic()
-        self.overhead.trained(max(0, step - self._step), now - self._clock)
+        self._overhead.trained(max(0, step - self._step), now - self._clock)
         views = {name: view for name, view in (("train", train), ("test", test)) if view is not None}
         right = "or test must be given: afterfit.views.View(...)"
         require(bool(views), "train", None, right)
@@ -189,6 +190,12 @@ class Watch:
     def due(self, step: int) -> bool:
         """Whether an observation is due at this step."""
         return step >= self._due
+
+    @property
+    def overhead(self) -> Overhead:
+        """What watching has cost, up to the last call."""
+        since = max(0.0, self._last_call - self._clock)
+        return replace(self._overhead, training=self._overhead.training + since)
 
     def status(self) -> Status:
         """Phase, trends, forecast and what to do next, by declared rules, each with its numbers."""
@@ -215,14 +222,14 @@ class Watch:
         return {
             "step": self.recorder.last,
             "due": self._due,
-            "probe": self.overhead.probe,
+            "probe": self._overhead.probe,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a checkpoint of your own: observations later than it are dropped, since they will come again."""
         self.resume(-1 if state["step"] is None else state["step"])
         self._due = state["due"]
-        self.overhead.probe = min(self.overhead.probe, state["probe"])
+        self._overhead.probe = min(self._overhead.probe, state["probe"])
 
     def resume(self, step: int) -> None:
         """Go on after this step of your loop, where no state was kept: later observations are dropped.
@@ -236,6 +243,7 @@ class Watch:
             last = self.source.told(last)  # only rank 0 knows what was observed
         self._due = 0 if last < 0 else self.schedule.after(last)
         self._step, self._clock = max(step, 0), time.monotonic()
+        self._last_call = self._clock
 
     def close(self, status: str = "finished") -> None:
         """Say that the training has ended, as finished, stopped or diverged, and let the folder go."""
@@ -253,14 +261,14 @@ class Watch:
     def _after(self, step: int, began: float) -> None:
         """When the next observation is due."""
         now = time.monotonic()
-        self.overhead.observed(now - began)
+        self._overhead.observed(now - began)
         if self.source is not None and self.source.ranks > 1:
-            self.overhead = self.source.agreed(self.overhead)
+            self._overhead = self.source.agreed(self._overhead)
         asked = max(1, self.schedule.after(step) - step)
-        self.overhead.adapt(asked)
-        between = self.overhead.steps_between(asked)
+        self._overhead.adapt(asked)
+        between = self._overhead.steps_between(asked)
         self._due = self.schedule.after(step) if between <= asked else step + between
-        self._step, self._clock = step, now
+        self._step, self._clock, self._last_call = step, now, now
 
     def _guarded(
         self, step: int, views: Callable[[Any], Mapping[str, View]], scalars: Mapping[str, float]
