@@ -140,7 +140,7 @@ def _steps_of(seconds: float) -> int:
     speed, folder = Speed(), Path(tempfile.mkdtemp(prefix="afterfit-cluster-"))
     af.run("modular-addition", seeds=1, steps=600, workers=1, out=folder / "run", progress=speed)
     shutil.rmtree(folder)
-    return max(400, round(seconds * speed.found, -2))
+    return max(400, 100 * round(seconds * speed.found / 100))
 
 
 # --- what one writer takes --------------------------------------------------------------------------------------------
@@ -345,10 +345,10 @@ def losses(times: int, seed: int) -> tuple[Table, dict[str, Any]]:
             told = [text for text in losing.texts if "lost with its node" in text or "goes on from step" in text]
             outcomes.append({"at_row": at, "same": same, "seconds": time.monotonic() - began, "told": told})
     shutil.rmtree(folder)
-    table = Table("A node lost at a random moment", ("at row", "same bits", "s", "what was told"))
+    table = Table("A node lost at a random moment", ("what was told", "at row", "same bits", "s"))
     for each in outcomes:
         table.rows.append(
-            (f"{each['at_row']:,}", "yes" if each["same"] else "no", f"{each['seconds']:.0f}", "; ".join(each["told"]))
+            ("; ".join(each["told"]), f"{each['at_row']:,}", "yes" if each["same"] else "no", f"{each['seconds']:.0f}")
         )
     same = sum(each["same"] for each in outcomes)
     table.notes.append(f"{same} of {times} studies of {len(whole):,} rows ended with the bits of a run on one machine")
