@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import afterfit as af
 from afterfit import measures as m
 from afterfit.parts import SpecError
-from afterfit.spec import Logarithmic
+from afterfit.spec import Logarithmic, Threshold
 from afterfit.store import FolderMismatch
 from afterfit.views import View
 
@@ -327,6 +327,39 @@ def test_a_network_that_diverged_is_told_and_the_training_goes_on(tmp_path):
         watch(2)
     assert watch.status().phase.name == "diverging"
     watch.close("diverged")
+
+
+def test_an_event_does_not_pass_over_what_is_no_number_live_or_resumed(tmp_path):
+    """A NaN breaks three in a row: live, after going back, in the folder opened again, and in the analysis."""
+    rule = Threshold(name="high", measure="mine", at_least=1.0, sustained=3)
+    course = [1.0, 1.0, float("nan"), 1.0, 1.0, 1.0, 1.0]
+    watch = af.Watch(network(), train=TRAIN, every=1, measures=["loss"], events=[rule], out=tmp_path / "run")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for step, value in enumerate(course):
+            watch(step, mine=value)
+    assert watch.recorder.event("high") == 3
+    watch.resume(5)  # goes over what is left again
+    assert watch.recorder.event("high") == 3
+    watch.close()
+    again = af.Watch(network(), train=TRAIN, every=1, measures=["loss"], events=[rule], out=tmp_path / "run")
+    assert again.recorder.event("high") == 3
+    again.close()
+    assert af.open(tmp_path / "run").events().loc[0, "high"] == 3
+
+
+def test_a_model_that_returns_a_mapping_is_watched_by_what_its_head_reads():
+    class Named(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = network()
+
+        def forward(self, x):
+            return {"logits": self.net(x)}
+
+    torch.manual_seed(0)
+    named = Named()
+    assert dict(af.Watch(named, train=TRAIN)(0)) == dict(af.Watch(named.net, train=TRAIN)(0))
 
 
 # Other frameworks

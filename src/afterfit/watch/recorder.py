@@ -93,12 +93,11 @@ class Recorder:
         self.store = None
 
     def _advance(self, step: int, values: Mapping[str, float]) -> list[str]:
+        """As the rules go over the stored run: what was not observed, or is no number, is NaN there."""
         came = []
         for name, rule in self.rules.items():
-            if rule.measure not in values:
-                continue
             before = self.streaks[name].event
-            self.streaks[name] = rule.advance(self.streaks[name], step, values[rule.measure])
+            self.streaks[name] = rule.advance(self.streaks[name], step, values.get(rule.measure, np.nan))
             if before is None and self.streaks[name].event is not None:
                 came.append(name)
         if came and self.store:
