@@ -8,26 +8,20 @@ from typing import Annotated, Any
 
 import tyro
 
-from afterfit.cli_options import given_options, parse, vary_of
+from afterfit.cli_options import MemberOptions, given_options, parse, vary_of
 from afterfit.parts import require
 
 STYLES = {"warning": "bold red", "note": "yellow", "ok": "green"}
 
 
 @dataclasses.dataclass(frozen=True)
-class DoctorOptions:
+class DoctorOptions(MemberOptions):
     """Say what stands in the way of delayed generalisation; nothing is trained.
 
     Attributes:
-        seeds: As for run.
-        vary: A field and its values, such as --vary optimizer.weight_decay 0.3 1.0; may be given more than once.
         strict: Exit with 1 if there is a warning.
     """
 
-    seeds: Annotated[str | None, tyro.conf.arg(metavar="SEEDS")] = None
-    vary: Annotated[
-        tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="FIELD V [V ...]")
-    ] = ()
     strict: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
 
 
@@ -37,12 +31,12 @@ def doctor_command(what: str, arguments: list[str]) -> int:
     from afterfit.lab.request import resolve
 
     if is_folder(what):
-        given = dict(given_options(arguments))
-        strict = given.pop("strict", None)
-        right = "a run folder is judged as it is: only --strict goes with it"
-        require(not given, f"--{next(iter(given), '')}", " ".join(next(iter(given.values()), ())), right)
-        require(not strict, "--strict", " ".join(strict or ()), "takes no value")
-        found, fails = diagnose(Path(what)), strict is not None
+        given = given_options(arguments)
+        for name, values in given:
+            right = "a run folder is judged as it is: only --strict goes with it"
+            require(name == "strict", f"--{name}", " ".join(values), right)
+            require(not values, f"--{name}", " ".join(values), "takes no value")
+        found, fails = diagnose(Path(what)), bool(given)
     else:
         options, changes = parse(DoctorOptions, f"doctor {what}", resolve(what).experiment, arguments)
         found = diagnose(what, seeds=options.seeds, vary=vary_of(options.vary), changes=changes)

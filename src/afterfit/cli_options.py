@@ -16,6 +16,22 @@ PARTS = (
 )
 
 
+@dataclasses.dataclass(frozen=True)
+class MemberOptions:
+    """Which members there are.
+
+    Attributes:
+        seeds: How many (4: seeds 0-3), a range (42-46) or a list (1,5,7 or 42,). The preset's own by default.
+        vary: A field and its values, such as --vary optimizer.weight_decay 0.3 1.0; may be given more than once, then
+            every combination is taken.
+    """
+
+    seeds: Annotated[str | None, tyro.conf.arg(metavar="SEEDS")] = None
+    vary: Annotated[
+        tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="FIELD V [V ...]")
+    ] = ()
+
+
 def parse(kind: type[Options], command: str, experiment: Any, arguments: list[str]) -> tuple[Options, dict[str, Any]]:
     """The command's own options, a dataclass, and the values of the fields that were set, by dotted path.
 

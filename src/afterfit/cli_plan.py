@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from typing import Annotated, Any
 
 import tyro
 
 from afterfit.cli_options import parse, vary_of
-from afterfit.cli_run import RunOptions, of_workers, progress_of
+from afterfit.cli_run import RunOptions, ends_told, of_workers, progress_of
 from afterfit.parts import require
 
 
@@ -46,15 +45,13 @@ def _carried_out(preset: str, options: PlanOptions, changes: dict[str, Any]) -> 
     import jax
     from rich.console import Console
 
-    from afterfit.engine.crew import WorkerFailed
     from afterfit.lab.plan import plan
-    from afterfit.lab.run import Interrupted
 
     if options.workers != 0:
         jax.config.update("jax_platforms", "cpu")  # here it is planned only: an accelerator is the workers' alone
     console = Console()
     values = {field: [float(value) for value in listed] for field, listed in vary_of(options.vary).items()}
-    try:
+    with ends_told():
         planned = plan(
             preset, options.budget, out=options.out or f"runs/{preset}-plan", values=values or None,
             seeds=options.seeds or 3, changes=changes, workers=options.workers,
@@ -62,12 +59,6 @@ def _carried_out(preset: str, options: PlanOptions, changes: dict[str, Any]) -> 
             probability=options.probability, check_seeds=options.check_seeds, event=options.event,
             **of_workers(options),
         )  # fmt: skip
-    except Interrupted as stopped:
-        print(f"\nafterfit: {stopped}; the same command goes on from here", file=sys.stderr)  # noqa: T201
-        return 130
-    except WorkerFailed as failed:
-        print(f"afterfit: {failed}; the rest is kept, the same command tries again", file=sys.stderr)  # noqa: T201
-        return 1
     if not options.quiet:
         table = planned.plan.table().to_string(index=False, float_format="{:.4g}".format)
         console.print(table, highlight=False, soft_wrap=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,7 @@ def reproduce_command(command: Any) -> int:
     import jax
     from rich.console import Console
 
-    from afterfit.cli_run import RunOptions, progress_of
-    from afterfit.engine.crew import WorkerFailed
-    from afterfit.lab.run import Interrupted
+    from afterfit.cli_run import RunOptions, ends_told, progress_of
     from afterfit.report import study_table
     from afterfit.studies.reproduce import reproduce
 
@@ -23,7 +20,7 @@ def reproduce_command(command: Any) -> int:
     console = Console()
     progress = progress_of(RunOptions(quiet=command.quiet), console)
     claims = [claim.strip().upper() for claim in command.claims.split(",")] if command.claims else None
-    try:
+    with ends_told():
         done = reproduce(
             command.study,
             scale=command.scale,
@@ -35,12 +32,6 @@ def reproduce_command(command: Any) -> int:
             checkpoints=command.checkpoints,
             retries=command.retries,
         )
-    except Interrupted as stopped:
-        print(f"\nafterfit: {stopped}; the same command goes on from here", file=sys.stderr)  # noqa: T201
-        return 130
-    except WorkerFailed as failed:
-        print(f"afterfit: {failed}; the rest is kept, the same command tries again", file=sys.stderr)  # noqa: T201
-        return 1
     if not command.quiet:
         console.print(study_table(done.record))
     for name, path in (("page", done.page), ("record", done.folder / "record")):

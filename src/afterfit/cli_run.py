@@ -5,24 +5,22 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from afterfit.cli_options import parse, vary_of
+from afterfit.cli_options import MemberOptions, parse, vary_of
 from afterfit.parts import SpecError, require
 
 
 @dataclasses.dataclass(frozen=True)
-class RunOptions:
+class RunOptions(MemberOptions):
     """Train the members and write their report. The same command again resumes.
 
     Attributes:
-        seeds: How many (4: seeds 0-3), a range (42-46) or a list (1,5,7 or 42,). The preset's own by default.
-        vary: A field and its values, such as --vary optimizer.weight_decay 0.3 1.0; may be given more than once, then
-            every combination is run.
         out: Where results go; runs/PRESET by default. The same command again resumes.
         workers: Processes that train at the same time; one a core by default, one for an accelerator. With --cluster at
             most; as many as it has room for by default.
@@ -37,10 +35,6 @@ class RunOptions:
         json_lines: Say everything as one JSON object a line.
     """
 
-    seeds: Annotated[str | None, tyro.conf.arg(metavar="SEEDS")] = None
-    vary: Annotated[
-        tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="FIELD V [V ...]")
-    ] = ()
     out: Annotated[str | None, tyro.conf.arg(metavar="DIR")] = None
     workers: int | None = None
     batch_size: int | None = None
@@ -111,26 +105,34 @@ def of_workers(options: RunOptions) -> dict[str, Any]:
     return {"cluster": options.cluster, "checkpoints": options.checkpoints, "retries": options.retries}
 
 
+@contextmanager
+def ends_told() -> Iterator[None]:
+    """Training that is stopped, or of which a batch failed, ends the command with a line on how to go on."""
+    from afterfit.engine.crew import WorkerFailed
+    from afterfit.lab.run import Interrupted
+
+    try:
+        yield
+    except Interrupted as stopped:
+        print(f"\nafterfit: {stopped}; the same command goes on from here", file=sys.stderr)  # noqa: T201
+        raise SystemExit(130) from stopped
+    except WorkerFailed as failed:
+        print(f"afterfit: {failed}; the rest is kept, the same command tries again", file=sys.stderr)  # noqa: T201
+        raise SystemExit(1) from failed
+
+
 def _train(options: RunOptions, trained: Callable[[Any], Any]) -> int:
     """Train with the progress that is wanted, then print the table of members and where the report is."""
     import jax
     from rich.console import Console
 
     from afterfit.cli_look import show_runs
-    from afterfit.engine.crew import WorkerFailed
-    from afterfit.lab.run import Interrupted
 
     if options.workers != 0:
         jax.config.update("jax_platforms", "cpu")  # here it is planned only: an accelerator is the workers' alone
     console = Console()
-    try:
+    with ends_told():
         runs = trained(progress_of(options, console))
-    except Interrupted as stopped:
-        print(f"\nafterfit: {stopped}; the same command goes on from here", file=sys.stderr)  # noqa: T201
-        return 130
-    except WorkerFailed as failed:
-        print(f"afterfit: {failed}; the rest is kept, the same command tries again", file=sys.stderr)  # noqa: T201
-        return 1
     report = runs.report(forecast=options.forecast)
     if options.json_lines:
         print(json.dumps({"kind": "report", "path": str(report)}))  # noqa: T201

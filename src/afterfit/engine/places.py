@@ -59,8 +59,11 @@ class Folder:
 
     def names(self, folder: str) -> list[str]:
         """The files of a folder in it."""
-        inside = self.path / folder
-        return [entry.name for entry in inside.iterdir() if entry.is_file()] if inside.is_dir() else []
+        try:
+            with os.scandir(self.path / folder) as entries:
+                return [entry.name for entry in entries if entry.is_file()]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
 
     def read(self, name: str) -> bytes:
         """What a file holds."""
