@@ -157,16 +157,19 @@ class Pretending:
         self.inbox.put((kind, content))
 
     def messages(self) -> Iterator[dict[str, Any]]:
-        """Say what a worker would, through JSON as it would."""
+        """Say what a worker would, as JSON."""
         while (heard := self.inbox.get())[0] != "end":
             if heard[0] != "train":
                 continue
             batch = heard[1]["batch"]
             numbers = [member["number"] for member in batch["members"]]
             values = {f"train/measure_{i}": 0.123456789 * i for i in range(MEASURES)}
-            for step in range(self.rows):
-                line = {"kind": "rows", "rows": [(n, step, values) for n in numbers], "number": step + 1}
-                yield json.loads(json.dumps(line))
+            lines = [
+                json.dumps({"kind": "rows", "rows": [(n, step, values) for n in numbers], "number": step + 1})
+                for step in range(self.rows)
+            ]
+            for line in lines:  # read here, as the driver does; written on a worker's own machine
+                yield json.loads(line)
                 while self.inbox.get()[0] != "durable":
                     pass
             for number in numbers:
@@ -218,7 +221,9 @@ def capacity(members: Sequence[int], rows: int = 20, batch_size: int = 4) -> tup
     for each in found:
         names = ("members", "workers", "rows_per_second", "messages_per_second", "ends_per_second")
         table.rows.append(tuple(digits(each[name]) for name in names))
-    table.notes.append(f"rows of {MEASURES} measures, {batch_size} members a message; each message durable by itself")
+    table.notes.append(
+        f"rows of {MEASURES} measures, {batch_size} members a message; a worker sends the next when one is durable"
+    )
     return table, found
 
 
@@ -244,7 +249,8 @@ def _capacity(members: int, rows: int, batch_size: int) -> dict[str, float]:
 
         def keep(message: dict[str, Any]) -> None:
             keeper.keep(message)
-            moments.setdefault(message["kind"], []).append(time.monotonic())
+            sent = len(message["rows"]) / batch_size if message["kind"] == "rows" else 1
+            moments.setdefault(message["kind"], []).extend([time.monotonic()] * int(sent))
 
         Crew(Pretended(rows), folder / "run", checkpoint_seconds=CHECKPOINT_SECONDS).train(batches, {}, keep)
     shutil.rmtree(folder)

@@ -1,6 +1,7 @@
 """What becomes of batches whose workers are lost, fail, or find too little memory; with workers that only pretend."""
 
 import queue
+import time
 from contextlib import nullcontext
 
 import numpy as np
@@ -198,3 +199,26 @@ def test_several_failures_are_told_together(train):
     assert sorted(failed.split("; ")) == [
         f"batch {n} could not be trained: {w}" for n, w in ((0, "first"), (2, "second"))
     ]
+
+
+def test_rows_that_came_meanwhile_become_durable_together_and_nobodys_words_change_their_order(tiny, tmp_path):
+    hiring, told = Pretended(in_turn(), count=3), []
+    batches = [Batch(i, tuple(Member(2 * i + j, j, tiny) for j in (0, 1))) for i in range(6)]
+    crew = Crew(hiring, tmp_path, checkpoint_seconds=1.0)
+
+    def keep(message):
+        if not told:  # a slow disk: till here everybody says all that there is to say of the first three batches
+            deadline = time.monotonic() + 60
+            while crew.inbox.qsize() + len(crew.aside) < 3 * 4 - len({m for m, *_ in message["rows"]}) // 2:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+        told.append(message)
+
+    assert crew.train(batches, {}, keep)
+    written = [{member for member, *_ in message["rows"]} for message in told if message["kind"] == "rows"]
+    assert len(written) < len(batches)
+    assert sorted(member for members in written for member in members) == list(range(12))
+    for member in range(12):
+        (rows,) = [i for i, m in enumerate(told) if m["kind"] == "rows" and member in {r[0] for r in m["rows"]}]
+        (end,) = [i for i, m in enumerate(told) if m["kind"] == "status" and m["member"] == member]
+        assert rows < end

@@ -25,6 +25,7 @@ from afterfit.engine.returned import halves, returned
 
 STOP_SECONDS = 8.0  # how long after a request to stop the workers' last words are waited for
 LISTEN_SECONDS = 20.0  # how long the end of a worker that was let go may take to be heard of
+TOGETHER = 256  # messages that are looked through for rows which become durable in one go, at most
 STILLBORN = 3  # workers in a row that end before they say anything: no other will do better
 
 
@@ -68,6 +69,7 @@ class Crew:
         self.place = place_of(where or folder)
         self.mirror = Mirror(folder, self.place)
         self.inbox: queue.SimpleQueue[tuple[Worker | None, Message | None]] = queue.SimpleQueue()
+        self.aside: deque[tuple[Worker | None, Message | None]] = deque()  # taken from the inbox, not answered yet
 
     def train(
         self, batches: Sequence[Batch], stored: Mapping[int, Sequence[int]], handle: Callable[[Message], None]
@@ -121,6 +123,8 @@ class Crew:
 
     def _next(self) -> tuple[Worker | None, Message | None]:
         """What comes next, or nothing if it is time to look for workers; `queue.Empty` when all time is over."""
+        if self.aside:
+            return self.aside.popleft()
         if self.give_up is not None:
             return self.inbox.get(timeout=max(0, self.give_up - time.monotonic()))
         try:
@@ -203,25 +207,47 @@ class Crew:
                 worker.line.send("stop")
 
     def _take(self, worker: Worker, message: Message) -> None:
-        """Keep what a worker sends; its rows are durable before it is told so."""
+        """Keep what a worker sends."""
         match message["kind"]:
+            case "rows":
+                return self._keep_rows([(worker, message), *self._more_rows()])
             case "failed":
                 worker.failure = message
                 if message["trace"]:
                     sys.stderr.write(message["trace"])
-                return
+                return None
             case "batch":
                 self.complete &= message["complete"]
                 batch, worker.batch = worker.batch, None
                 if batch:
                     self.mirror.fetch(batch)
-                return
+                return None
             case "status":
                 self.ended.add(message["member"])
                 if worker.batch:
                     self.mirror.fetch_member(worker.batch, message["member"])
-        self.handle(message)
-        if message["kind"] == "rows":
+        return self.handle(message)
+
+    def _more_rows(self) -> list[tuple[Worker, Message]]:
+        """The rows that came meanwhile, of any worker of whom nothing else comes before them."""
+        with suppress(queue.Empty):
+            while len(self.aside) < TOGETHER:
+                self.aside.append(self.inbox.get_nowait())
+        rows, rest = list[tuple[Worker, Message]](), deque[tuple[Worker | None, Message | None]]()
+        waiting = set[Worker | None]()  # of these there is something in `rest`
+        for worker, message in self.aside:
+            if worker and message and message["kind"] == "rows" and not (worker.is_gone or worker in waiting):
+                rows.append((worker, message))
+            else:
+                rest.append((worker, message))
+                waiting.add(worker)
+        self.aside = rest
+        return rows
+
+    def _keep_rows(self, sent: Sequence[tuple[Worker, Message]]) -> None:
+        """Make rows durable, one write for all, before the workers are told so."""
+        self.handle({"kind": "rows", "rows": [row for _, message in sent for row in message["rows"]]})
+        for worker, message in sent:
             for number, step, _ in message["rows"]:
                 self.stored[number].add(step)
             with suppress(OSError):  # gone already: the listener says so

@@ -21,7 +21,7 @@ class DirectSink:
 
     def append(self, rows: list[Row]) -> None:
         """Rows are durable when this returns."""
-        self.handle({"kind": "rows", "rows": rows, "number": 0})
+        self.handle({"kind": "rows", "rows": rows})
 
     def flush(self) -> None:
         """Nothing to wait for."""

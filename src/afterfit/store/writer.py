@@ -111,9 +111,7 @@ class RunStore:
         rows read NaN. Values are kept as float64, bit for bit (every NaN as the same NaN).
         """
         rows = [(int(member), int(step), values) for member, step, values in rows]
-        unknown = {member for member, *_ in rows} - {record.member for record in self.members}
-        if unknown:
-            raise StoreError(f"member {min(unknown)} is not one of the {len(self.members)} of {self.folder}")
+        self._places(sorted({member for member, *_ in rows}))
         names = dict.fromkeys(name for *_, values in rows for name in values)
         new = tuple(name for name in names if name not in set(self.measures))
         if new:
@@ -144,15 +142,20 @@ class RunStore:
 
     def _change(self, members: Sequence[int], **fields: Any) -> None:
         """Give some members other values, all of them or none."""
-        places = [bisect_left(self.members, member, key=lambda record: record.member) for member in members]
-        for place, member in zip(places, members, strict=True):
-            if place == len(self.members) or self.members[place].member != member:
-                raise StoreError(f"member {member} is not one of the {len(self.members)} of {self.folder}")
+        places = self._places(members)
         records = checked_members([replace(self.members[place], **fields) for place in places])
         with self._transaction() as connection:
             schema.put_members(connection, records)
         for place, record in zip(places, records, strict=True):
             self.members[place] = record
+
+    def _places(self, members: Sequence[int]) -> list[int]:
+        """Where members stand among all; `StoreError` for one that is not of the run."""
+        places = [bisect_left(self.members, member, key=lambda record: record.member) for member in members]
+        for place, member in zip(places, members, strict=True):
+            if place == len(self.members) or self.members[place].member != member:
+                raise StoreError(f"member {member} is not one of the {len(self.members)} of {self.folder}")
+        return places
 
     def set_events(self, events: Iterable[schema.EventRow]) -> None:
         """Store when events happened, `(member, event, step, last observed step before it)`, in place of all before.
