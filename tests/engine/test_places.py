@@ -2,8 +2,10 @@
 
 import uuid
 
+import fsspec
 import numpy as np
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from afterfit.engine.checkpoints import Checkpoints, Parameters, of_batch, read
 from afterfit.engine.members import CPU_BATCH, Batch, Member
@@ -18,7 +20,6 @@ from afterfit.store import StoreDamaged
 @pytest.fixture(params=["folder", "remote"])
 def place(request, tmp_path):
     """A folder, and an address in this process's memory."""
-    pytest.importorskip("fsspec")
     return Folder(tmp_path / "place") if request.param == "folder" else Remote(f"memory://{uuid.uuid4().hex}")
 
 
@@ -62,6 +63,36 @@ def test_checkpoints_and_parameters_are_the_same_everywhere(place):
 def test_an_address_that_nobody_knows_is_refused_in_a_line():
     with pytest.raises(SpecError, match="checkpoints = 'nowhere://x': cannot be opened: Protocol not known: nowhere"):
         place_of("nowhere://x").names("")
+
+
+class Locked(MemoryFileSystem):
+    """A file system whose errors are of a kind of its own, as those of object stores are."""
+
+    protocol = "locked"
+
+    def _refuse(self, *args, **kwargs):
+        raise LookupError("Unable to locate credentials\nand more")
+
+    ls = cat_file = pipe_file = rm_file = mv = _refuse
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda place: place.names("a"),
+        lambda place: place.read("a"),
+        lambda place: place.write("a", b""),
+        lambda place: place.remove("a"),
+        lambda place: place.rename("a", "b"),
+    ],
+    ids=["names", "read", "write", "remove", "rename"],
+)
+def test_errors_of_a_file_systems_own_kind_become_oserrors_of_one_line(use):
+    fsspec.register_implementation("locked", Locked, clobber=True)
+    with pytest.raises(OSError, match="Unable to locate credentials") as caught:
+        use(place_of("locked://bucket"))
+    assert caught.value.strerror == "Unable to locate credentials"
+    assert str(caught.value.filename).startswith("locked://bucket/")
 
 
 def test_what_a_batch_goes_on_from_is_lent_and_what_it_leaves_comes_home(place, tiny, tmp_path):

@@ -36,12 +36,18 @@ def test_a_branch_whose_workers_write_elsewhere_is_the_same(tiny_toml, tmp_path,
         ({"retries": None}, "retries = None: must be a whole number, 0 or more"),
         ({"workers": 0, "checkpoints": "x"}, "workers = 0: trains in this process"),
         ({"checkpoints": "nowhere://x"}, "checkpoints = 'nowhere://x': cannot be opened"),
+        ({"checkpoints": "/dev/null/x"}, "checkpoints = '/dev/null/x': cannot be written: Not a directory"),
+        (
+            {"checkpoints": "file:///dev/null/x"},
+            "checkpoints = 'file:///dev/null/x': cannot be written: Not a directory",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused(tiny_toml, tmp_path, wrong, said):
     with pytest.raises(SpecError) as caught:
         af.run(tiny_toml, out=tmp_path / "run", **{"workers": 1} | wrong)
     assert said in str(caught.value)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.fixture

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from errno import EIO
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -114,39 +117,54 @@ class Remote:
         except (ImportError, ValueError) as error:
             raise SpecError("checkpoints", self.address, f"cannot be opened: {error}") from error
 
+    @contextmanager
+    def _asked(self, name: str) -> Iterator[tuple[Any, str]]:
+        """The file system and a path in it; whatever kind of error its makers chose comes out as an OSError."""
+        files, root = self.opened
+        try:
+            yield files, f"{root}/{name}" if name else root
+        except OSError as error:
+            if error.filename is not None or isinstance(error, FileNotFoundError):
+                raise
+            raise OSError(error.errno or EIO, error.strerror or _line(error), f"{self.address}/{name}") from error
+        except Exception as error:
+            raise OSError(EIO, _line(error), f"{self.address}/{name}") from error
+
     def names(self, folder: str) -> list[str]:
         """The files of a folder, as they are now: what fsspec remembers of it is forgotten first."""
-        files, root = self.opened
-        files.invalidate_cache()
         try:
-            found = files.ls(f"{root}/{folder}" if folder else root, detail=True)
+            with self._asked(folder) as (files, path):
+                files.invalidate_cache()
+                found = files.ls(path, detail=True)
         except FileNotFoundError:
             return []
         return [entry["name"].rstrip("/").rpartition("/")[2] for entry in found if entry["type"] == "file"]
 
     def read(self, name: str) -> bytes:
         """What a file holds."""
-        files, root = self.opened
-        return files.cat_file(f"{root}/{name}")
+        with self._asked(name) as (files, path):
+            return files.cat_file(path)
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file; whole or not at all where the file system promises that, as object stores do."""
-        files, root = self.opened
-        files.makedirs(f"{root}/{name}".rpartition("/")[0], exist_ok=True)
-        files.pipe_file(f"{root}/{name}", content)
+        with self._asked(name) as (files, path):
+            files.makedirs(path.rpartition("/")[0], exist_ok=True)
+            files.pipe_file(path, content)
 
     def remove(self, name: str) -> None:
         """Delete a file, if it is there."""
-        files, root = self.opened
-        try:
-            files.rm_file(f"{root}/{name}")
-        except FileNotFoundError:
-            return
+        with suppress(FileNotFoundError), self._asked(name) as (files, path):
+            files.rm_file(path)
 
     def rename(self, name: str, new: str) -> None:
         """Give a file another name."""
-        files, root = self.opened
-        files.mv(f"{root}/{name}", f"{root}/{new}")
+        with self._asked(name) as (files, path), self._asked(new) as (_, other):
+            files.mv(path, other)
+
+
+def _line(error: Exception) -> str:
+    """The first line of what an error says."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def place_of(where: Place | Path | str) -> Place:

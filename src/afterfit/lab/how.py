@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,10 +15,10 @@ from afterfit.engine.crew import Crew
 from afterfit.engine.in_process import InProcess
 from afterfit.engine.machine import compilation_cache, cores, has_accelerator
 from afterfit.engine.members import Batch, Member, plan
-from afterfit.engine.places import Place, Remote, place_of
+from afterfit.engine.places import Place, place_of
 from afterfit.engine.workers import LocalWorkers
 from afterfit.lab.progress import Progress
-from afterfit.parts import require
+from afterfit.parts import SpecError, require
 from afterfit.store import RunStore
 
 if TYPE_CHECKING:
@@ -49,9 +50,19 @@ class How(NamedTuple):
         apart = self.cluster is not None or self.checkpoints is not None
         right = "trains in this process: --cluster and --checkpoints need workers, 1 or more"
         require(self.workers != 0 or not apart, "workers", self.workers, right)
-        place = place_of(self.checkpoints) if self.checkpoints is not None else None
-        if isinstance(place, Remote):
-            _ = place.opened  # refused before any work
+        if self.checkpoints is not None:
+            _require_writable(self.checkpoints)
+
+
+def _require_writable(checkpoints: str | Path) -> None:
+    """Refuse a place that cannot be written, by writing there."""
+    place, trial = place_of(checkpoints), f".trial-{secrets.token_hex(8)}"
+    try:
+        place.write(trial, b"")
+        place.remove(trial)
+    except OSError as error:
+        reason = (error.strerror or str(error)).rstrip(".")
+        raise SpecError("checkpoints", str(checkpoints), f"cannot be written: {reason}") from error
 
 
 @dataclass(frozen=True)
