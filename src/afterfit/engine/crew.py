@@ -112,9 +112,7 @@ class Crew:
             self.complete = False
         finally:
             self.hiring.dismiss([worker.line for worker in self.workers])
-            for (
-                listener
-            ) in self.listeners:  # whoever still listened to a cluster that is let go would read freed memory
+            for listener in self.listeners:  # one who listened to a cluster that is let go would read freed memory
                 listener.join(timeout=LISTEN_SECONDS)
 
     def stop(self) -> None:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from afterfit.analysis.phases import PhaseRules
 from afterfit.parts import SpecError, require
@@ -20,6 +17,8 @@ from afterfit.watch.about import about_run
 from afterfit.watch.following import Following
 from afterfit.watch.measured import Loss, named, of_models, taken
 from afterfit.watch.overhead import Overhead
+from afterfit.watch.pace import Pace, Schedule
+from afterfit.watch.problems import Problems
 from afterfit.watch.recorder import Recorder
 from afterfit.watch.status import Status, status_of
 
@@ -32,14 +31,6 @@ DEFAULT_MEASURES = (
     "loss", "accuracy", "nc1", "rnc1", "nc2", "cdnv", "spectral_entropy", "relative_flatness", "softmax_collapse",
     "weight_norm",
 )  # fmt: skip
-
-
-class Schedule(Protocol):
-    """When observations are due: `Every`, `Logarithmic`, `Paced`, or anything with this method."""
-
-    def after(self, step: int) -> int:
-        """The first step after this one."""
-        ...
 
 
 class Observation(dict[str, float]):
@@ -129,10 +120,8 @@ class Watch:
         require(
             budget is None or 0 < budget < 1, "budget", budget, "must lie between 0 and 1, such as 0.03, or be none"
         )
-        self.schedule: Schedule = Every(steps=every) if isinstance(every, int) else every
         self.phases = phases or PhaseRules.declared(map(to_dict, events or ()))
-        self.strict, self.trackers = strict, tuple(trackers)
-        self.varied = dict(varied or {})
+        self.trackers, self.varied = tuple(trackers), dict(varied or {})
         self.loss, self.functions = loss, named(measures, loss)
         self._once = of_models(self.functions)
         self.source = None
@@ -143,11 +132,12 @@ class Watch:
         else:
             right = "belongs to a model; without one, give views to observe"
             require(train is None and test is None, "train", type(train).__name__, right)
-        self._overhead = Overhead(budget, self.source.largest if self.source else probe)
+        overhead = Overhead(budget, self.source.largest if self.source else probe)
+        self._pace = Pace(Every(steps=every) if isinstance(every, int) else every, overhead)
         rules = _rules(self.phases) if events is None else events
         self.forecast = _loaded(forecast)
         self._following = Following(self.forecast, self.varied, [rule.name for rule in rules])
-        self._problems: dict[str, str] = {}
+        self._problems = Problems(strict)
         self._writes = self.source is None or self.source.rank == 0
         about = about_run(name, type(model).__name__ if model is not None else "views", self.source, measures, probe)
         folder = Path(out) if out is not None and self._writes else None
@@ -161,47 +151,35 @@ class Watch:
             step: of your loop, never falling.
             scalars: numbers of your own to be kept with it, such as lr=….
         """
-        if step < self._step:  # the loop went back to a checkpoint of its own
-            self._due = self.schedule.after(step - 1) if step else 0
-            self._step, self._clock = step, time.monotonic()
         if self.source is None:
             raise SpecError("model", None, "was not given: call observe(step, train=view, test=view)")
-        now = self._last_call = time.monotonic()
-        if step < self._due:
+        if not self._pace.called(step):
             return None
-        self._overhead.trained(step - self._step, now - self._clock)
-        seen = self._guarded(step, lambda source: source.views(self._overhead.probe), scalars)
-        self._after(step, now)
-        return seen
+        return self._timed(step, lambda source: source.views(self._pace.known.probe), scalars)
 
     def observe(
         self, step: int, *, train: View | None = None, test: View | None = None, **scalars: float
     ) -> Observation | None:
         """Take the measures of views of your own (NumPy, JAX or PyTorch arrays) now, whatever is due."""
-        now = time.monotonic()
-        self._overhead.trained(max(0, step - self._step), now - self._clock)
         views = {name: view for name, view in (("train", train), ("test", test)) if view is not None}
         right = "or test must be given: afterfit.views.View(...)"
         require(bool(views), "train", None, right)
-        seen = self._guarded(step, lambda _: views, scalars)
-        self._after(step, now)
-        return seen
+        return self._timed(step, lambda _: views, scalars)
 
     def due(self, step: int) -> bool:
         """Whether an observation is due at this step."""
-        return step >= self._due
+        return step >= self._pace.due
 
     @property
     def overhead(self) -> Overhead:
         """What watching has cost, up to the last call."""
-        since = max(0.0, self._last_call - self._clock)
-        return replace(self._overhead, training=self._overhead.training + since)
+        return self._pace.overhead
 
     def status(self) -> Status:
         """Phase, trends, forecast and what to do next, by declared rules, each with its numbers."""
         came = self.recorder.event(self.forecast.event) if self.forecast else None
         predicted = self._following.answer(came)
-        return status_of(self.recorder, self.phases, predicted, self.overhead, [*self._problems.values()])
+        return status_of(self.recorder, self.phases, predicted, self.overhead, [*self._problems.known.values()])
 
     def doctor(self, optimizer: Any = None, planned_steps: float | None = None) -> Diagnosis:
         """Look this loop over for what is known to stand in the way of delayed generalisation; print it to read it.
@@ -219,17 +197,13 @@ class Watch:
 
     def state_dict(self) -> dict[str, Any]:
         """What to keep with your own checkpoint: plain values."""
-        return {
-            "step": self.recorder.last,
-            "due": self._due,
-            "probe": self._overhead.probe,
-        }
+        return {"step": self.recorder.last, "due": self._pace.due, "probe": self._pace.known.probe}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a checkpoint of your own: observations later than it are dropped, since they will come again."""
         self.resume(-1 if state["step"] is None else state["step"])
-        self._due = state["due"]
-        self._overhead.probe = min(self._overhead.probe, state["probe"])
+        self._pace.due = state["due"]
+        self._pace.known.probe = min(self._pace.known.probe, state["probe"])
 
     def resume(self, step: int) -> None:
         """Go on after this step of your loop, where no state was kept: later observations are dropped.
@@ -241,9 +215,7 @@ class Watch:
         last = -1 if self.recorder.last is None else self.recorder.last
         if self.source is not None:
             last = self.source.told(last)  # only rank 0 knows what was observed
-        self._due = 0 if last < 0 else self.schedule.after(last)
-        self._step, self._clock = max(step, 0), time.monotonic()
-        self._last_call = self._clock
+        self._pace.begin(step, last)
 
     def close(self, status: str = "finished") -> None:
         """Say that the training has ended, as finished, stopped or diverged, and let the folder go."""
@@ -258,31 +230,16 @@ class Watch:
         """Close it: as stopped when the loop was left by an exception."""
         self.close("finished" if kind is None else "stopped")
 
-    def _after(self, step: int, began: float) -> None:
-        """When the next observation is due."""
-        now = time.monotonic()
-        self._overhead.observed(now - began)
-        if self.source is not None and self.source.ranks > 1:
-            self._overhead = self.source.agreed(self._overhead)
-        asked = max(1, self.schedule.after(step) - step)
-        self._overhead.adapt(asked)
-        between = self._overhead.steps_between(asked)
-        self._due = self.schedule.after(step) if between <= asked else step + between
-        self._step, self._clock, self._last_call = step, now, now
-
-    def _guarded(
+    def _timed(
         self, step: int, views: Callable[[Any], Mapping[str, View]], scalars: Mapping[str, float]
     ) -> Observation | None:
-        """An observation; what goes wrong in it is reported once, and is raised if strict."""
-        try:
-            with self.source.quiet() if self.source else nullcontext():
-                return self._observed(step, views(self.source), scalars)
-        except Exception as error:
-            if self.strict:
-                raise
-            reason = _reason(error)
-            self._report(reason, f"the observation at step {step} failed ({reason})")
-            return None
+        """An observation, of which the pace learns what it cost; None where something went wrong in it."""
+        began, seen = self._pace.observing(step), None
+        quiet = self.source.quiet() if self.source else nullcontext()
+        with self._problems.told(f"the observation at step {step} failed"), quiet:
+            seen = self._observed(step, views(self.source), scalars)
+        self._pace.observed(step, began, self.source.agreed if self.source else lambda overhead: overhead)
+        return seen
 
     def _observed(self, step: int, views: Mapping[str, View], scalars: Mapping[str, float]) -> Observation | None:
         if not self._writes:
@@ -298,37 +255,20 @@ class Watch:
         lost = sorted(name for name, value in values.items() if math.isnan(value))
         if lost:
             text = f"at step {step} these are not numbers, and are kept as that: {', '.join(lost)}"
-            self._report("not a number", text)
+            self._problems.report("not a number", text)
 
     def _tell(self, what: Callable[[Tracker], None]) -> None:
         """Tell the trackers; one that fails is reported once, and ends neither the observation nor the training."""
-        if not self._writes:
-            return
-        for tracker in self.trackers:
-            try:
+        for tracker in self.trackers if self._writes else ():
+            text = f"the tracker {type(tracker).__name__} could not be told"
+            with self._problems.told(text, key=f"tracker {id(tracker)}"):
                 what(tracker)
-            except Exception as error:
-                if self.strict:
-                    raise
-                name = type(tracker).__name__
-                self._report(f"tracker {id(tracker)}", f"the tracker {name} could not be told ({_reason(error)})")
-
-    def _report(self, key: str, text: str) -> None:
-        """Warn of a problem, once."""
-        if key not in self._problems:
-            self._problems[key] = text
-            warnings.warn(f"afterfit: {text}", stacklevel=5)
 
     def _follow_again(self) -> None:
         """Show the forecast all that was observed before."""
         self._following.begin()
         for step, values in self.recorder.history:
             self._following.update(step, values)
-
-
-def _reason(error: Exception) -> str:
-    """An exception in one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _rules(phases: PhaseRules) -> tuple[EventRule, ...]:
