@@ -7,10 +7,12 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 
+from afterfit.engine import worker
 from afterfit.engine.checkpoints import of_batch
 from afterfit.engine.crew import Crew, WorkerFailed
 from afterfit.engine.hiring import Gone
 from afterfit.engine.members import Batch, Member
+from afterfit.engine.mirror import Mirror
 from afterfit.engine.places import Folder
 
 ENDS = {
@@ -209,7 +211,7 @@ def test_rows_that_came_meanwhile_become_durable_together_and_nobodys_words_chan
     def keep(message):
         if not told:  # a slow disk: till here everybody says all that there is to say of the first three batches
             deadline = time.monotonic() + 60
-            while crew.inbox.qsize() + len(crew.aside) < 3 * 4 - len({m for m, *_ in message["rows"]}) // 2:
+            while len(crew.inbox) < 3 * 4 - len({m for m, *_ in message["rows"]}) // 2:
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
         told.append(message)
@@ -222,3 +224,94 @@ def test_rows_that_came_meanwhile_become_durable_together_and_nobodys_words_chan
         (rows,) = [i for i, m in enumerate(told) if m["kind"] == "rows" and member in {r[0] for r in m["rows"]}]
         (end,) = [i for i, m in enumerate(told) if m["kind"] == "status" and m["member"] == member]
         assert rows < end
+
+
+class Elsewhere(Mirror):
+    """Copies that fail a number of times, by batch and method."""
+
+    def __init__(self, fails):
+        self.fails = fails
+
+    def _tried(self, what, batch):
+        if self.fails.get((what, batch.number), 0):
+            self.fails[what, batch.number] -= 1
+            raise OSError("the network is away")
+
+    def lend(self, batch):
+        self._tried("lend", batch)
+
+    def fetch(self, batch):
+        self._tried("fetch", batch)
+
+    def fetch_member(self, batch, member):
+        self._tried("fetch_member", batch)
+
+
+@pytest.mark.parametrize("what", ["lend", "fetch", "fetch_member"])
+def test_trouble_between_the_driver_and_the_place_costs_a_batch_a_trial_and_no_other_anything(tiny, tmp_path, what):
+    batches = [Batch(i, tuple(Member(2 * i + j, j, tiny) for j in (0, 1))) for i in range(3)]
+    crew, told = Crew(Pretended(in_turn()), tmp_path, checkpoint_seconds=1.0, retries=1), []
+    crew.mirror = Elsewhere({(what, 0): 1, (what, 1): 9})
+    with pytest.raises(WorkerFailed, match=r"batch 1 .*: the network is away$"):
+        crew.train(batches, {}, told.append)
+    assert {0, 1, 4, 5} <= set(finished(told))
+    assert [m["batch"] for m in told if m["kind"] == "returned"] == [0, 1]
+    assert sum("the network is away" in m.get("text", "") for m in told) == 2
+    if what == "fetch_member":
+        assert 2 not in finished(told)  # its end never came home
+
+
+class TwoKinds(Pretended):
+    """Two workers at most: a fast one for batch 1 once there is room for it, slow ones for the others."""
+
+    def hire(self, lines, waiting):
+        line = super().hire(lines, waiting)
+        if line:
+            line.is_fast = self.hired == 3
+        return line
+
+    def suits(self, line, batch):
+        return line.is_fast == (batch.number == 1)
+
+
+def test_workers_without_use_make_room_for_the_kind_that_is_needed(tiny, tmp_path):
+    batches = [Batch(i, (Member(i, 0, tiny),)) for i in (0, 1, 2)]
+    hiring, told = TwoKinds(in_turn(), count=2), []
+    assert Crew(hiring, tmp_path, checkpoint_seconds=1.0).train(batches, {}, told.append)
+    assert finished(told) == [0, 1, 2]
+    assert hiring.hired == 3
+
+
+class Stillborn(Pretended):
+    """Workers that are never ready, and die of something before a word."""
+
+    look_seconds = 0.01
+
+    def hire(self, lines, waiting):
+        line = super().hire(lines, waiting)
+        if line:
+            line.end = ENDS["killed"]
+            line.send("end")
+        return line
+
+    def is_ready(self, line):
+        return False
+
+
+def test_workers_that_are_killed_before_a_word_are_not_hired_for_ever(tiny, tmp_path):
+    hiring = Stillborn(in_turn())
+    with pytest.raises(WorkerFailed, match="a worker was killed by signal 9"):
+        Crew(hiring, tmp_path, checkpoint_seconds=1.0).train([Batch(0, (Member(0, 0, tiny),))], {}, [].append)
+    assert hiring.hired == 3
+
+
+def test_a_connection_that_fails_is_told_as_a_failure(monkeypatch):
+    def away(channel):
+        raise ConnectionResetError(104, "Connection reset by peer", "gs://bucket/x")
+
+    monkeypatch.setattr(worker, "work", away)
+    line = Pretending(in_turn(), [])
+    worker.serve(line)
+    kind, said = line.inbox.get(timeout=5)
+    assert kind == "failed"
+    assert "Connection reset by peer" in said["error"]

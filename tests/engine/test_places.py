@@ -97,7 +97,7 @@ def test_errors_of_a_file_systems_own_kind_become_oserrors_of_one_line(use):
 
 def test_what_a_batch_goes_on_from_is_lent_and_what_it_leaves_comes_home(place, tiny, tmp_path):
     batch, folder = Batch(5, (Member(7, 0, tiny), Member(8, 1, tiny))), tmp_path / "run"
-    mirror = Mirror(folder, place)
+    mirror = Mirror(folder, place, pytest.fail)
     of_batch(folder, 5).save(10, {"x": np.ones(2)}, {})
     of_batch(folder, 4).save(10, {"x": np.ones(2)}, {})
     Parameters(folder).save(7, {"x": np.ones(2)}, {})
@@ -125,12 +125,35 @@ def test_a_file_that_was_cut_off_on_its_way_home_is_told(place, tiny, tmp_path):
     (name,) = place.names("parameters")
     place.write(f"parameters/{name}", b"half")
     with pytest.raises(StoreDamaged, match="remove it and start the same run again"):
-        Mirror(tmp_path / "run", place).fetch_member(Batch(0, (Member(7, 0, tiny),)), 7)
+        Mirror(tmp_path / "run", place, pytest.fail).fetch_member(Batch(0, (Member(7, 0, tiny),)), 7)
+
+
+def test_what_is_damaged_at_home_is_told_not_lent_and_made_good_from_the_place(place, tiny, tmp_path):
+    batch, home, told = Batch(5, (Member(7, 0, tiny),)), Folder(tmp_path / "run"), []
+    mirror = Mirror(home.path, place, told.append)
+    for step in (10, 20):
+        of_batch(home, 5).save(step, {"x": np.ones(2)}, {})
+    Parameters(home).save(7, {"x": np.ones(2)}, {})
+    damaged = [of_batch(home, 5).newest_first()[0][1], f"parameters/{home.names('parameters')[0]}"]
+    for name in damaged:
+        home.write(name, b"half")
+    mirror.lend(batch)
+    assert [step for step, _ in of_batch(place, 5).newest(pytest.fail)] == [10]
+    assert place.names("parameters") == []
+    assert len(told) == 2
+    assert all("is damaged: its bytes are not those that were written" in text for text in told)
+    Parameters(place).save(7, {"x": np.ones(2)}, {})  # the same bits, so the same name
+    assert not Parameters(home).is_intact(7)
+    mirror.fetch_member(batch, 7)
+    assert Parameters(home).is_intact(7)
+    of_batch(place, 5).save(20, {"x": np.ones(2)}, {})
+    mirror.fetch(batch)
+    assert [step for step, _ in of_batch(home, 5).newest(pytest.fail)] == [20, 10]
 
 
 def test_the_same_folder_is_no_mirror(tmp_path):
-    assert not Mirror(tmp_path, Folder(tmp_path)).is_needed
-    assert Mirror(tmp_path, Folder(tmp_path / "other")).is_needed
+    assert not Mirror(tmp_path, Folder(tmp_path), pytest.fail).is_needed
+    assert Mirror(tmp_path, Folder(tmp_path / "other"), pytest.fail).is_needed
 
 
 def test_a_gpu_and_cores_share_members_by_what_they_hold(tiny, members):

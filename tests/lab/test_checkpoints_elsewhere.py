@@ -1,11 +1,14 @@
 """Checkpoints at another address than the run's folder change nothing, and the folder is whole without them."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 import afterfit as af
 from afterfit.engine.members import Batch, Member
+from afterfit.lab.how import How
+from afterfit.lab.progress import Silent
 from afterfit.lab.tally import Tally
 from afterfit.parts import SpecError
 from afterfit.spec.written import to_dict
@@ -48,6 +51,14 @@ def test_what_makes_no_sense_is_refused(tiny_toml, tmp_path, wrong, said):
         af.run(tiny_toml, out=tmp_path / "run", **{"workers": 1} | wrong)
     assert said in str(caught.value)
     assert not (tmp_path / "run").exists()
+
+
+def test_many_commands_may_try_one_place_at_the_same_time(tmp_path):
+    how = How(1, None, 30.0, Silent(), checkpoints=tmp_path / "shared")
+    with ThreadPoolExecutor(8) as pool:
+        for trial in [pool.submit(how.check) for _ in range(200)]:
+            trial.result()
+    assert list((tmp_path / "shared").iterdir()) == []
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import pytest
 
 import afterfit as af
 from afterfit.engine.crew import WorkerFailed
+from afterfit.lab.keeper import Keeper
 from afterfit.lab.progress import Silent
 from afterfit.lab.run import Interrupted
 from afterfit.lab.run import _events as events_of
@@ -175,6 +176,25 @@ def test_a_run_that_was_stopped_goes_on_and_ends_the_same(stopped, whole, tiny_t
 def test_ctrl_c_is_what_it_was_again_after_the_run(stopped):
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_ctrl_c_with_the_last_row_is_not_forgotten(whole, tiny_toml, tmp_path, contents):
+    everything = len(read(whole).table)
+    told = Told(at=everything, then=lambda: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(Interrupted):
+        af.run(tiny_toml, out=tmp_path / "run", workers=0, progress=told)
+    af.run(tiny_toml, out=tmp_path / "run", workers=0)
+    assert contents(tmp_path / "run") == contents(whole)
+
+
+def test_nobody_is_said_to_run_after_a_kill_and_a_stop(stopped, tiny_toml):
+    with RunStore.resume(stopped) as store:  # as a kill leaves it
+        for record in store.members:
+            store.set_status(record.member, "running", record.step)
+        with Keeper(store, Told()):
+            pass
+        assert {record.status for record in store.members} == {"waiting"}
+        assert {record.step for record in store.members} == {read(stopped).table.step.max()}
 
 
 def test_ctrl_c_that_is_ignored_stays_so(tiny_toml, tmp_path):

@@ -47,6 +47,11 @@ def work(rank: int, folder: Path) -> None:
             train(model, watch, range(STEPS), rank, RANKS)
         with af.Watch(model, **options) as again:  # no state was kept: the folder says where it stands
             train(model, again, range(STEPS, STEPS + 3), rank, RANKS)
+        options["out"] = folder / "back"
+        with af.Watch(model, **options) as watch:
+            train(model, watch, range(STEPS), rank, RANKS)
+        with af.Watch(model, **options) as again:  # begins anew without a word: ranks must not wait for one another
+            train(model, again, range(4), rank, RANKS)
         fail(model, rank, folder)
     finally:
         distributed.destroy_process_group()
@@ -95,6 +100,10 @@ def test_two_processes_give_the_rows_of_one_written_once(folder, tmp_path):
     assert set(two.data_vars) == set(one.data_vars)
     for name in one.data_vars:
         assert two[name].values == pytest.approx(one[name].values, rel=1e-4, abs=1e-6), name
+
+
+def test_processes_that_begin_anew_without_a_word_observe_at_the_same_steps(folder):
+    assert af.open(folder / "back").observations["step"].values.tolist() == [0, 3]
 
 
 def test_a_rank_that_fails_is_told_by_all_and_the_others_do_not_wait_for_it(folder):

@@ -9,11 +9,12 @@ from afterfit.analysis.forecast import fit
 from afterfit.analysis.forecast_models import Clock
 from afterfit.analysis.forecast_regressions import AcceleratedFailure
 from afterfit.analysis.phases import FEWEST, Phase, PhaseRules, trend_of
+from afterfit.views import View
 from afterfit.watch.following import NO_FORECAST, Following
 from afterfit.watch.overhead import Overhead
 from afterfit.watch.recorder import Recorder
 from afterfit.watch.status import advice_of, status_of, trend_sentences
-from afterfit.watch.watch import _rules
+from afterfit.watch.watch import Watch, _rules
 
 STEPS = np.arange(0, 3_001, 100)
 
@@ -214,3 +215,22 @@ def test_a_watch_whose_forecast_does_not_fit_observes_as_ever(entropy_forecast, 
     watch = af.Watch(measures=["accuracy"], forecast=tmp_path / "forecast.json", varied=VARIED, strict=True)
     assert watch.observe(0, train=view, test=view)
     assert "No forecast: it looks at train/spectral_entropy, which is not observed here" in str(watch.status())
+
+
+def test_a_forecast_goes_back_with_the_loop(entropy_forecast):
+    rows = [(int(step), float(value)) for step, value in zip(STEPS, ENTROPY, strict=False)]
+
+    features, weight = np.random.default_rng(0).normal(size=(30, 5)), np.eye(3, 5)
+    view = View(
+        inputs=None, labels=np.arange(30) % 3, features=features, logits=features @ weight.T, head_weight=weight,
+        head_bias=None, num_classes=3,
+    )  # fmt: skip
+
+    def answer(observed):
+        watch = Watch(measures=["rnc1"], forecast=entropy_forecast, strict=True, varied=VARIED)
+        for step, value in observed:
+            watch.observe(step, train=view, **{"train/spectral_entropy": value})
+        return watch._following.answer(None)
+
+    assert answer([*rows, *rows[-3:]]) == answer(rows)
+    assert answer(rows)[0] is not None

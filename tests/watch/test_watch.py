@@ -13,7 +13,7 @@ import afterfit as af
 from afterfit import measures as m
 from afterfit.parts import SpecError
 from afterfit.spec import Logarithmic, Threshold
-from afterfit.store import FolderMismatch
+from afterfit.store import FolderMismatch, StoreError
 from afterfit.views import View
 
 CLASSES, SIZE = 4, 12
@@ -380,3 +380,27 @@ def test_views_of_ones_own_need_no_model(tmp_path):
         watch(101)
     watch.close()
     assert af.open(tmp_path / "run").observations["step"].values.tolist() == [100]
+
+
+def test_a_row_that_a_full_disk_did_not_take_is_written_with_the_next(tmp_path, monkeypatch):
+    watch = af.Watch(network(), train=TRAIN, every=1, measures=["loss"], out=tmp_path / "run")
+    watch(0)
+    store = watch.recorder.store
+    assert store is not None
+    append = store.append
+
+    def full(rows):
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(store, "append", full)
+    for step in (1, 2):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            assert watch(step) is None
+    assert "the disk is full" in str(watch.status())
+    monkeypatch.setattr(store, "append", append)
+    watch(3)
+    watch.close()
+    kept = af.open(tmp_path / "run").observations
+    assert kept["step"].values.tolist() == watch.recorder.steps == [0, 1, 2, 3]
+    assert kept["train/loss"].values[0].tolist() == [values["train/loss"] for values in watch.recorder.values]

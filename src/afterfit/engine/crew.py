@@ -14,18 +14,20 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from afterfit.engine.hiring import Far, Hiring
+from afterfit.engine.inbox import Inbox
 from afterfit.engine.members import Batch
 from afterfit.engine.messages import Message
 from afterfit.engine.mirror import Mirror
 from afterfit.engine.places import Place, place_of
 from afterfit.engine.returned import halves, returned
+from afterfit.store import StoreDamaged
 
 STOP_SECONDS = 8.0  # how long after a request to stop the workers' last words are waited for
 LISTEN_SECONDS = 20.0  # how long the end of a worker that was let go may take to be heard of
-TOGETHER = 256  # messages that are looked through for rows which become durable in one go, at most
 STILLBORN = 3  # workers in a row that end before they say anything: no other will do better
 
 
@@ -67,9 +69,8 @@ class Crew:
         self.hiring, self.checkpoint_seconds, self.retries = hiring, checkpoint_seconds, retries
         self.free_number = free_number
         self.place = place_of(where or folder)
-        self.mirror = Mirror(folder, self.place)
-        self.inbox: queue.SimpleQueue[tuple[Worker | None, Message | None]] = queue.SimpleQueue()
-        self.aside: deque[tuple[Worker | None, Message | None]] = deque()  # taken from the inbox, not answered yet
+        self.mirror = Mirror(folder, self.place, self._warn)
+        self.inbox = Inbox[Worker]()
 
     def train(
         self, batches: Sequence[Batch], stored: Mapping[int, Sequence[int]], handle: Callable[[Message], None]
@@ -117,16 +118,14 @@ class Crew:
 
     def stop(self) -> None:
         """Ask all workers to end soon, each with a checkpoint. May be called from a signal handler."""
-        self.inbox.put((None, {"kind": "stop"}))
+        self.inbox.put(None, {"kind": "stop"})
 
     def _next(self) -> tuple[Worker | None, Message | None]:
         """What comes next, or nothing if it is time to look for workers; `queue.Empty` when all time is over."""
-        if self.aside:
-            return self.aside.popleft()
         if self.give_up is not None:
-            return self.inbox.get(timeout=max(0, self.give_up - time.monotonic()))
+            return self.inbox.next(max(0, self.give_up - time.monotonic()))
         try:
-            return self.inbox.get(timeout=self.hiring.look_seconds if self.waiting else None)
+            return self.inbox.next(self.hiring.look_seconds if self.waiting else None)
         except queue.Empty:
             return None, None
 
@@ -137,6 +136,7 @@ class Crew:
                 if worker.batch is None and self.hiring.is_ready(worker.line) and self._order_first(worker):
                     break
             else:
+                self._let_go([worker for worker in self.workers if self._has_no_use(worker)])
                 line = self.hiring.hire([worker.line for worker in self.workers], self.waiting)
                 if line is None:
                     return
@@ -147,6 +147,11 @@ class Crew:
         if not self.waiting:
             self._let_go([worker for worker in self.workers if worker.batch is None])
 
+    def _has_no_use(self, worker: Worker) -> bool:
+        """Whether a worker could work, but at nothing that waits."""
+        free = worker.batch is None and self.hiring.is_ready(worker.line)
+        return free and not any(self.hiring.suits(worker.line, batch) for batch in self.waiting)
+
     def _let_go(self, workers: Sequence[Worker]) -> None:
         for worker in workers:
             worker.is_gone = True
@@ -156,8 +161,8 @@ class Crew:
 
     def _listen(self, worker: Worker) -> None:
         for message in worker.line.messages():
-            self.inbox.put((worker, message))
-        self.inbox.put((worker, None))
+            self.inbox.put(worker, message)
+        self.inbox.put(worker, None)
 
     def _order_first(self, worker: Worker) -> bool:
         """Give a worker the first waiting batch that suits it; False if there is none."""
@@ -167,8 +172,12 @@ class Crew:
         from afterfit.engine.worker import written_batch
 
         self.waiting.remove(batch)
+        try:
+            self.mirror.lend(batch)
+        except (OSError, StoreDamaged) as error:
+            self._failed(batch, f"batch {batch.number} could not be begun: {error}", memory=False, hopeless=False)
+            return True
         worker.batch = batch
-        self.mirror.lend(batch)
         with suppress(OSError):  # gone already: the listener says so
             worker.line.send(
                 "train", batch=written_batch(batch), place=self.place.address,
@@ -208,7 +217,8 @@ class Crew:
         """Keep what a worker sends."""
         match message["kind"]:
             case "rows":
-                return self._keep_rows([(worker, message), *self._more_rows()])
+                others = [(sender, rows) for sender, rows in self.inbox.more_rows() if not sender.is_gone]
+                return self._keep_rows([(worker, message), *others])
             case "failed":
                 worker.failure = message
                 if message["trace"]:
@@ -218,29 +228,27 @@ class Crew:
                 self.complete &= message["complete"]
                 batch, worker.batch = worker.batch, None
                 if batch:
-                    self.mirror.fetch(batch)
+                    self._bring_home(batch, self.mirror.fetch)
                 return None
             case "status":
-                self.ended.add(message["member"])
-                if worker.batch:
-                    self.mirror.fetch_member(worker.batch, message["member"])
+                member, batch = message["member"], worker.batch
+                if batch and not self._bring_home(batch, partial(self.mirror.fetch_member, member=member)):
+                    return self._let_go([worker])
+                self.ended.add(member)
         return self.handle(message)
 
-    def _more_rows(self) -> list[tuple[Worker, Message]]:
-        """The rows that came meanwhile, of any worker of whom nothing else comes before them."""
-        with suppress(queue.Empty):
-            while len(self.aside) < TOGETHER:
-                self.aside.append(self.inbox.get_nowait())
-        rows, rest = list[tuple[Worker, Message]](), deque[tuple[Worker | None, Message | None]]()
-        waiting = set[Worker | None]()  # of these there is something in `rest`
-        for worker, message in self.aside:
-            if worker and message and message["kind"] == "rows" and not (worker.is_gone or worker in waiting):
-                rows.append((worker, message))
-            else:
-                rest.append((worker, message))
-                waiting.add(worker)
-        self.aside = rest
-        return rows
+    def _bring_home(self, batch: Batch, fetch: Callable[[Batch], None]) -> bool:
+        """Copy what a batch leaves into the run's folder; where that fails, the batch has failed."""
+        try:
+            fetch(batch)
+        except (OSError, StoreDamaged) as error:
+            text = f"what batch {batch.number} leaves could not be copied into the run's folder: {error}"
+            self._failed(batch, text, memory=False, hopeless=False)
+            return False
+        return True
+
+    def _warn(self, text: str) -> None:
+        self.handle({"kind": "note", "about": "damaged", "text": text})
 
     def _keep_rows(self, sent: Sequence[tuple[Worker, Message]]) -> None:
         """Make rows durable, one write for all, before the workers are told so."""
@@ -259,7 +267,7 @@ class Crew:
         if batch and failure:
             text = f"batch {batch.number} could not be trained: {failure['error']}"
             self._failed(batch, text, memory=failure["memory"], hopeless=failure["hopeless"])
-        elif gone.why == "error" and not worker.has_spoken:
+        elif not worker.has_spoken and (gone.why == "error" or (batch is None and gone.why != "lost")):
             self._never_worked(f"the worker of batch {batch.number} {gone.text}" if batch else f"a worker {gone.text}")
         elif batch and gone.why == "lost":
             text = f"the worker of batch {batch.number} {gone.text}; the batch goes on elsewhere"
@@ -284,7 +292,11 @@ class Crew:
         parts = halves(batch, self.ended, self.next_number) if memory else []
         if parts:
             self.next_number += len(parts)
-            self.handle(self.mirror.divide(batch, parts, text))
+            try:
+                told = self.mirror.divide(batch, parts, text)
+            except (OSError, StoreDamaged) as error:
+                return self.failures.append(f"{text}; it could not be halved: {error}")
+            self.handle(told)
             self.waiting.extend(parts)
         elif hopeless or self.failed[batch.number] > self.retries:
             self.failures.append(text)
@@ -292,3 +304,4 @@ class Crew:
             said = f"{text}; it is tried again ({self.failed[batch.number]} of {self.retries})"
             self.handle(returned(batch, self.ended, "failed", said))
             self.waiting.append(batch)
+        return None

@@ -54,12 +54,14 @@ class InProcess:
     def __init__(self, folder: Path, *, checkpoint_seconds: float):
         self.folder, self.checkpoint_seconds = folder, checkpoint_seconds
         self.sink: DirectSink | None = None
+        self.is_stopped = False
 
     def train(
         self, batches: Sequence[Batch], stored: Mapping[int, Sequence[int]], handle: Callable[[Message], None]
     ) -> bool:
         """Train all batches: True when every member has ended, False when stopped before."""
         trainers, self.sink = Trainers(), DirectSink(handle)
+        self.sink.stop |= self.is_stopped
         for batch in batches:
             own: dict[int, Any] = {m.number: set(map(int, stored.get(m.number, ()))) for m in batch.members}
             run = BatchRun(batch, trainers.of(batch), self.folder, self.sink, self.checkpoint_seconds)
@@ -69,5 +71,6 @@ class InProcess:
 
     def stop(self) -> None:
         """End soon, with a checkpoint. May be called from a signal handler."""
+        self.is_stopped = True
         if self.sink:
             self.sink.stop = True

@@ -23,10 +23,15 @@ class Mirror:
     Args:
         folder: the run's folder.
         place: where workers write.
+        warn: told of a file of the run's folder that is damaged and that workers can do without, in one line.
+
+    Raises:
+        OSError: by every method, if one of the two cannot be read or written.
+        StoreDamaged: by every method, if another file is not what was written.
     """
 
-    def __init__(self, folder: Path, place: Place):
-        self.folder, self.place = Folder(folder), place
+    def __init__(self, folder: Path, place: Place, warn: Callable[[str], None]):
+        self.folder, self.place, self.warn = Folder(folder), place, warn
         self.is_needed = self.folder.address != place.address
 
     def lend(self, batch: Batch) -> None:
@@ -34,12 +39,12 @@ class Mirror:
         origins = {member.origin.member for member in batch.members if member.origin}
         if self.is_needed:
             self._copy_all(self.folder, self.place, batch, ("parameters", *_snapshots(batch)))
-            _copy(self.folder, self.place, "origins", origins.__contains__)
+            self._copy(self.folder, self.place, "origins", origins.__contains__)
 
     def fetch_member(self, batch: Batch, member: int) -> None:
         """Bring home what a member of a batch leaves: its final parameters and its snapshots."""
         for folder in ("parameters", *_snapshots(batch)) if self.is_needed else ():
-            _copy(self.place, self.folder, folder, member.__eq__)
+            self._copy(self.place, self.folder, folder, member.__eq__)
 
     def fetch(self, batch: Batch) -> None:
         """Bring home the newest checkpoints of a batch, its snapshots, and the states that it kept for branches."""
@@ -47,13 +52,48 @@ class Mirror:
             self._copy_all(self.place, self.folder, batch, ("kept", *_snapshots(batch)))
             of_batch(self.folder, batch.number).prune()
 
-    @staticmethod
-    def _copy_all(source: Place, target: Place, batch: Batch, folders: Iterable[str]) -> None:
+    def _copy_all(self, source: Place, target: Place, batch: Batch, folders: Iterable[str]) -> None:
         """Copy the checkpoints of a batch, and what its members have in some folders."""
         own = {member.number for member in batch.members}
-        _copy(source, target, of_batch(source, batch.number).folder, lambda step: True)
+        self._copy(source, target, of_batch(source, batch.number).folder, lambda step: True)
         for folder in folders:
-            _copy(source, target, folder, own.__contains__)
+            self._copy(source, target, folder, own.__contains__)
+
+    def _copy(self, source: Place, target: Place, folder: str, wanted: Callable[[int], bool]) -> None:
+        """Copy the files of a folder whose number is wanted, as far as the target lacks them.
+
+        Args:
+            source: from where.
+            target: to where. What lies in the run's folder already must be whole, or is copied again.
+            folder: the folder at both. A member's file takes the place of others of the same member.
+            wanted: of the number in a file's name: a member's, or a step.
+        """
+        there = target.names(folder)
+        for name in source.names(folder):
+            named, path = NAME.fullmatch(name), f"{folder}/{name}"
+            if not named or not wanted(int(named[1])) or (name in there and self._may_stay(target, path)):
+                continue
+            try:
+                content = whole(source, path)
+            except Damaged as error:
+                if source is self.folder and folder != "origins":  # what workers lack they train again
+                    self.warn(str(error))
+                    continue
+                raise StoreDamaged(f"{error}: remove it and start the same run again") from error
+            target.write(path, content)
+            for other in there if name.startswith("member-") else ():
+                if other != name and other.startswith(name[: name.rindex("-") + 1]):
+                    target.remove(f"{folder}/{other}")
+
+    def _may_stay(self, target: Place, path: str) -> bool:
+        """Whether a file that the target has is taken to be whole; in the run's folder that is looked at."""
+        if target is not self.folder:
+            return True
+        try:
+            whole(target, path)
+        except Damaged:
+            return False
+        return True
 
     def divide(self, batch: Batch, parts: Sequence[Batch], why: str) -> Message:
         """Give each part of a batch its share of the newest checkpoint; what to tell of it."""
@@ -74,29 +114,3 @@ def _begin(of_all: Checkpoints, place: Place, part: Batch, warn: Callable[[str],
 def _snapshots(batch: Batch) -> list[str]:
     steps = {step for member in batch.members for step in member.experiment.snapshot_steps()}
     return [f"snapshots/step-{step:012d}" for step in sorted(steps)]
-
-
-def _copy(source: Place, target: Place, folder: str, wanted: Callable[[int], bool]) -> None:
-    """Copy the files of a folder whose number is wanted, as far as the target lacks them.
-
-    Args:
-        source: from where.
-        target: to where.
-        folder: the folder at both. A member's file takes the place of others of the same member.
-        wanted: of the number in a file's name: a member's, or a step.
-
-    Raises:
-        StoreDamaged: a file is not what was written.
-    """
-    there = target.names(folder)
-    for name in source.names(folder):
-        named = NAME.fullmatch(name)
-        if not named or not wanted(int(named[1])) or name in there:
-            continue
-        try:
-            target.write(f"{folder}/{name}", whole(source, f"{folder}/{name}"))
-        except Damaged as error:
-            raise StoreDamaged(f"{error}: remove it and start the same run again") from error
-        for other in there if name.startswith("member-") else ():
-            if other.startswith(name[: name.rindex("-") + 1]):
-                target.remove(f"{folder}/{other}")

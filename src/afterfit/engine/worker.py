@@ -136,8 +136,6 @@ def serve(channel: Line) -> None:
     """Work until the driver is gone, or something fails: that is told, and then it is over."""
     try:
         work(channel)
-    except ConnectionError:  # the driver is gone, and the listener a moment late to say so
-        return
     except EXPLAINED as error:
         _tell(channel, error, str(error), trace="")
     except Exception as error:  # noqa: BLE001 - whatever ends a worker is told to the user before it ends

@@ -165,7 +165,7 @@ def _reach(runs: Runs, parents: list[MemberRecord], store: RunStore, at: int, th
     crew = those.crew(store, trunk, free_number(parents))
     stored = {record.member: runs.steps(record.member) for record in parents}
     watched = Comparison(runs, at, progress.message)
-    with progress.over(parents, batches, folder, []), stopping(crew.stop):
+    with progress.over(parents, batches, folder, []), stopping(crew.stop) as is_asked:
         progress.message({"kind": "note", "about": "branch", "text": f"going to step {at:,} of {runs.folder}"})
         if changed := changed_versions(runs.meta["versions"]):
             progress.message({"kind": "note", "about": "versions", "text": f"{runs.folder} {changed}"})
@@ -179,6 +179,8 @@ def _reach(runs: Runs, parents: list[MemberRecord], store: RunStore, at: int, th
         kept.folder.mkdir(exist_ok=True)
         path.replace(kept.folder / path.name)
     shutil.rmtree(trunk)
+    if is_asked():
+        raise Interrupted(f"stopped at step {at:,}; everything is kept in {folder}")
 
 
 class Comparison:

@@ -56,7 +56,7 @@ class How(NamedTuple):
 
 def _require_writable(checkpoints: str | Path) -> None:
     """Refuse a place that cannot be written, by writing there."""
-    place, trial = place_of(checkpoints), f".trial-{secrets.token_hex(8)}"
+    place, trial = place_of(checkpoints), f".trial-{secrets.token_hex(8)}-0"
     try:
         place.write(trial, b"")
         place.remove(trial)

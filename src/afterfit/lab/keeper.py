@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -60,10 +60,10 @@ class Keeper:
 
     def _wait(self, members: Sequence[int]) -> None:
         """Members whose batch is nobody's for the moment wait, if they have begun."""
+        for record in self.store.members:
+            if record.member in members and record.status == "running":
+                self.store.set_status(record.member, "waiting", self.running.pop(record.member, record.step))
         self.begun -= set(members)
-        for number in members:
-            if number in self.running:
-                self.store.set_status(number, "waiting", self.running.pop(number))
 
     def __enter__(self) -> None:
         """Nothing."""
@@ -71,28 +71,33 @@ class Keeper:
     def __exit__(self, *_: object) -> None:
         """Members that have not come to their end wait for the next time."""
         with suppress(StoreError):  # a full disk has been told already
-            for number, step in self.running.items():
-                self.store.set_status(number, "waiting", step)
+            for record in self.store.members:
+                if record.status == "running":
+                    self.store.set_status(record.member, "waiting", self.running.get(record.member, record.step))
 
 
 @contextmanager
-def stopping(stop: Any) -> Iterator[None]:
+def stopping(stop: Any) -> Iterator[Callable[[], bool]]:
     """Turn the first Ctrl-C (or SIGTERM) into a request to stop; the second Ctrl-C does what it always does.
 
+    Gives a function that says whether it was asked for: what was through by then must not be followed by more work.
     What is ignored stays so: a shell has its background jobs ignore Ctrl-C. Only the main thread may set handlers.
     """
     in_main = threading.current_thread() is threading.main_thread()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM) if in_main}
     before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
+    is_asked = False
 
     def ask(number: int, frame: Any) -> None:
+        nonlocal is_asked
+        is_asked = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
         stop()
 
     for number in before:
         signal.signal(number, ask)
     try:
-        yield
+        yield lambda: is_asked
     finally:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)

@@ -214,10 +214,10 @@ def _train(store: RunStore, batches: list[Batch], those: Hands) -> None:
             progress.message({"kind": "note", "about": "repaired", "text": store.repaired})
         if batches and (changed := changed_versions(store.meta["versions"])):
             keeper.keep({"kind": "note", "about": "versions", "text": changed})
-        with stopping(crew.stop), keeper, _full_disks_explained(folder):
+        with stopping(crew.stop) as is_asked, keeper, _full_disks_explained(folder):
             complete = not batches or crew.train(batches, stored, keeper.keep)
             store.set_events(_events(open_runs(folder)))
-    if not complete:
+    if not complete or is_asked():  # of all that was to come after this, nothing shall begin
         store.log("interrupted", "stopped on request")
         raise Interrupted(f"stopped; everything is kept in {folder}")
 

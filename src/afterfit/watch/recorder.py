@@ -35,6 +35,7 @@ class Recorder:
         self.rules = {rule.name: rule for rule in rules}
         self.streaks = {name: Streak() for name in self.rules}
         self.history = History()
+        self._owed: list[tuple[int, dict[str, float]]] = []  # observed, and not durable yet
         self._running = False  # as far as the folder says
         self.store = None if folder is None else _opened(folder, self.rules, meta, seed, varied)
         if self.store:
@@ -56,16 +57,30 @@ class Recorder:
         return self.history.last
 
     def add(self, step: int, values: Mapping[str, float]) -> list[str]:
-        """Keep an observation, durably if there is a folder; the names of the events that it brought."""
+        """Keep an observation, durably if there is a folder; the names of the events that it brought.
+
+        Raises:
+            StoreError: it could not be written. It is kept in memory, and written with the next one.
+        """
         if self.last is not None and step <= self.last:
             self.forget_after(step - 1)
         self.history.add(step, values)
+        came = self._advance(step, values)
         if self.store:
-            self.store.append([(MEMBER, step, values)])
+            self._owed.append((step, dict(values)))
+            self._pay()
             if not self._running:
                 self.store.set_status(MEMBER, "running", step)
                 self._running = True
-        return self._advance(step, values)
+            if came:
+                self._keep_events()
+        return came
+
+    def _pay(self) -> None:
+        """Make durable what is not."""
+        assert self.store
+        self.store.append([(MEMBER, step, values) for step, values in self._owed])
+        self._owed.clear()
 
     def forget_after(self, step: int) -> None:
         """Drop what was observed later: the user's training went back to an earlier checkpoint of its own."""
@@ -74,6 +89,7 @@ class Recorder:
         self.streaks = {name: Streak() for name in self.rules}
         for at, values in self.history:
             self._advance(at, values)
+        self._owed = [(at, values) for at, values in self._owed if at <= step]
         if self.store:
             self.store.forget_after(MEMBER, step)
             self.store.log("resumed", f"went back to step {step}: later observations are dropped")
@@ -87,6 +103,7 @@ class Recorder:
         if not self.store:
             return
         if self.last is not None:
+            self._pay()
             self.store.set_status(MEMBER, status, self.last)
             self._keep_events()
         self.store.close()
@@ -100,8 +117,6 @@ class Recorder:
             self.streaks[name] = rule.advance(self.streaks[name], step, values.get(rule.measure, np.nan))
             if before is None and self.streaks[name].event is not None:
                 came.append(name)
-        if came and self.store:
-            self._keep_events()
         return came
 
     def _keep_events(self) -> None:

@@ -213,8 +213,8 @@ class Watch:
         self.recorder.forget_after(step)
         self._follow_again()
         last = -1 if self.recorder.last is None else self.recorder.last
-        if self.source is not None:
-            last = self.source.told(last)  # only rank 0 knows what was observed
+        if self.source is not None:  # only rank 0 knows what was observed, and so where a new watch begins
+            step, last = self.source.told(step), self.source.told(last)
         self._pace.begin(step, last)
 
     def close(self, status: str = "finished") -> None:
@@ -246,8 +246,12 @@ class Watch:
             return None
         values = taken(views, self.functions, self._once) | {name: float(value) for name, value in scalars.items()}
         self._report_nan(step, values)
+        goes_back = self.recorder.last is not None and step <= self.recorder.last
         events = self.recorder.add(step, values)
-        self._following.update(step, values)
+        if goes_back:
+            self._follow_again()
+        else:
+            self._following.update(step, values)
         self._tell(lambda tracker: tracker.log(values, step))
         return Observation(step, values, events)
 

@@ -95,7 +95,7 @@ def of_task(runs: Runs, setting: str) -> list[dict[str, Any]]:
         try:
             forecast = fit(observations, events, model=model, seeds=fitted, calibration_seeds=())
             found = forecast.evaluate(observations, events, seeds=judged)
-        except ValueError as error:  # too few runs with the event, say: the reason is what the table tells
+        except (ValueError, ArithmeticError) as error:  # too few runs with the event, say: the table tells the reason
             rows.append({"measure": measure, "kind": "task", "why": str(error)})
             continue
         rows += _roc_rows(measure, found, median, shares=SHARES if setting == "failure times" else SHARES[:1])

@@ -143,9 +143,9 @@ def proposition(evidence: Evidence) -> Figure:
 def _by_strength(evidence: Evidence, sweep: str) -> Drawn:
     observations = evidence.observations(sweep)
     colours = {0.0: BLACK}
-    for shades, side in (((SKY, BLUE, PINK), -1), ((ORANGE, RED, GREEN), 1)):
+    for shades, side in (((SKY, BLUE, PINK, "0.55"), -1), ((ORANGE, RED, GREEN, "0.75"), 1)):
         doses = sorted((dose for dose in strengths(observations) if dose * side > 0), key=abs)
-        colours |= dict(zip(doses, shades, strict=False))
+        colours |= dict(zip(doses, shades[: len(doses)], strict=True))
     for dose, colour in sorted(colours.items()):
         yield f"{dose:+g}" if dose else "none", colour, observations, arm(observations, {STRENGTH: dose})
 

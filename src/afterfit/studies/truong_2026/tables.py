@@ -123,7 +123,7 @@ def _held_out_rows(evidence: Evidence, sweep: str) -> list[dict[str, Any]]:
         try:
             forecast = fit(observations, events, model=model, seeds=seeds[::2], level=LEVEL)
             judged = evaluate(forecast, observations, events, seeds=seeds[1::2])
-        except ValueError as error:  # too few runs, or none that generalised: it says which
+        except (ValueError, ArithmeticError) as error:  # too few runs, none that generalised, no fit: it says which
             rows.append({**row, "refused": str(error)})
             continue
         for course in judged.courses:
