@@ -59,16 +59,20 @@ def _study(folder: Path, record: dict[str, Any]) -> Iterator[str]:
     yield (
         f"{len(record['claims'])} claims: {said}{f' ({preliminary})' if preliminary else ''}. {members} runs, "
         f"{duration(record['wall_seconds'])} on {counted(record['environment']['cores'], 'core')}; afterfit "
-        f"{record['versions']['afterfit']}, commit {str(record['code_version'])[:7]}. `{record['command']}`\n"
+        f"{record['versions']['afterfit']}, judged with commit {_commit(record['code_version'])}, trained with "
+        f"{', '.join(dict.fromkeys(_commit(sweep['code_version']) for sweep in record['sweeps']))}. "
+        f"`{record['command']}`\n"
     )
     reading = folder / "reading.md"
     if reading.exists():
         yield reading.read_text(encoding="utf-8").strip() + "\n"
-    yield "| claim | verdict | what decided |\n| --- | --- | --- |"
+    yield "| claim | verdict | what decided | rule |\n| --- | --- | --- | --- |"
     for claim in record["claims"]:
-        because = claim["because"].replace("|", "\\|")
         instead = f" *Run in its place: {claim['instead'].rstrip('.')}.*" if claim["instead"] else ""
-        yield f"| **{claim['id']}** {claim['text']} | {claim['verdict']} | {because}.{instead} |"
+        notes = "".join(f" *{note.rstrip('.')}.*" for note in claim["notes"])
+        decided = f"{claim['because']}.{instead}{notes}"
+        cells = (f"**{claim['id']}** {claim['text']}", claim["verdict"], decided, claim["rule"])
+        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
     yield "\n| claim | number | published | ours | n |\n| --- | --- | ---: | ---: | ---: |"
     for claim in record["claims"]:
         for each in claim["measured"]:
@@ -80,6 +84,12 @@ def _study(folder: Path, record: dict[str, Any]) -> Iterator[str]:
     for figure in record["figures"]:
         yield f"\n![{figure['caption']}](results/{folder.name}/{figure['file']})\n\n*{figure['caption']}*"
     yield ""
+
+
+def _commit(version: str | None) -> str:
+    """A commit, short; with a mark where there were changes beyond it."""
+    commit, _, changes = str(version).partition("+")
+    return commit[:7] + ("+changes" if changes else "")
 
 
 def _otherwise(record: dict[str, Any]) -> Iterator[str]:

@@ -254,13 +254,13 @@ def test_two_seeds_are_too_few():
 
 # B3
 
-SHARP = {"kappa": (10.0, 500.0, 200.0)}
+SHARP = {"kappa": (10.0, 1_200.0, 200.0)}  # against 300 of the control until it generalises
 
 
 def pushed_runs(kept=None, unplugged=None, during=0.6, after=1.0, kappa=400.0, seeds=5):
     """The sweeps of B3: on images accuracy is `during` with the penalty and `after` without, against .8 and 1."""
     kept = {**SHARP, "generalised": None} if kept is None else kept
-    unplugged = {**SHARP, "generalised": 4_000, "kappa": (10.0, 500.0, 0.03)} if unplugged is None else unplugged
+    unplugged = {**SHARP, "generalised": 4_000, "kappa": (10.0, 1_200.0, 0.03)} if unplugged is None else unplugged
     images = []
     for label, first, last, sharp in (("none", during, after, kappa), ("schedule", 0.8, 1.0, 20.0)):
         for seed in range(seeds):
@@ -270,7 +270,7 @@ def pushed_runs(kept=None, unplugged=None, during=0.6, after=1.0, kappa=400.0, s
             made["courses"]["train/relative_flatness"] = np.where(early, sharp, 1.0) * (1 + 0.01 * seed)
             images.append(made)
     return {
-        "flatness": Made(arms(seeds, plain={}, m2=unplugged)),
+        "flatness": Made(arms(seeds, plain={}, m2=unplugged), until=3_000),
         "flatness-kept": Made(arms(seeds, m2=kept)),
         "flatness-norm": Made(arms(seeds, m2=kept)),
         "mnist-unplug": Made(images, until=2_500),
@@ -289,7 +289,7 @@ def test_a_delay_and_a_recovery_reproduce_b3():
 @pytest.mark.parametrize(
     "changes",
     [
-        {"kept": {**SHARP, "generalised": 1_000}},  # earlier, not later
+        {"kept": {"kappa": (10.0, 3_000.0, 3_000.0), "generalised": 1_000}},  # earlier, not later
         {"unplugged": {**SHARP, "generalised": None}},  # no recovery
         {"during": 0.9},  # images: better with the penalty
         {"after": 0.7},  # images: no recovery
@@ -304,6 +304,18 @@ def test_a_push_that_does_not_make_sharp_leaves_b3_open():
     assert found.verdict == "inconclusive"
     assert flatness.pushed(evidence(pushed_runs(kappa=5.0))).verdict == "inconclusive"
     assert flatness.pushed(evidence(pushed_runs(seeds=2))).verdict == "inconclusive"
+
+
+def test_runs_that_generalised_before_the_unplug_have_nothing_to_recover_from():
+    early = {"kappa": (10.0, 1_200.0, 0.03), "generalised": 2_700}
+    found = flatness.pushed(evidence(pushed_runs(unplugged=early)))
+    assert found.verdict == "inconclusive"
+    assert "nearly all runs had generalised before the unplug" in found.because
+
+
+def test_what_becomes_of_flatness_after_the_control_has_generalised_does_not_count():
+    found = flatness.pushed(evidence(pushed_runs(kept={"kappa": (10.0, 300.0, 300.0), "generalised": None})))
+    assert "of no penalty that was run could be shown that it kept flatness twice as large" in found.because
 
 
 def test_the_resnet_s_numbers_get_no_verdict():

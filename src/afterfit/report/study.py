@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from . import wording
 from .setup import setup_tables
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Group
 
 LOOKS = {"reproduced": "good", "not reproduced": "bad", "inconclusive": "open", "not comparable": "open"}
 PRELIMINARY = {"smoke": "no verdicts at this scale", "quick": "preliminary: fewer seeds and steps than published"}
@@ -45,8 +45,9 @@ def write_study(path: Path, record: Mapping[str, Any], folder: Path) -> Path:
     return path
 
 
-def study_table(record: Mapping[str, Any]) -> Table:
-    """The verdicts for a terminal: a row a number, a claim's first row with its verdict."""
+def study_table(record: Mapping[str, Any]) -> Group:
+    """The verdicts for a terminal: a row a number, a claim's first row with its verdict; then what decided each."""
+    from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
@@ -65,7 +66,15 @@ def study_table(record: Mapping[str, Any]) -> Table:
             table.add_row(
                 claim["id"] if first else "", *cells, shown if first else "", end_section=index == len(rows) - 1
             )
-    return table
+    return Group(table, *(Text(line) for line in _decided(record)))
+
+
+def _decided(record: Mapping[str, Any]) -> Iterator[str]:
+    """For each claim what decided it, and by which rule."""
+    for claim in record["claims"]:
+        instead = f" Run in its place: {claim['instead'].rstrip('.')}." if claim["instead"] else ""
+        verdict = f"{claim['verdict']}: " if claim["verdict"] else ""
+        yield f"{claim['id']} {verdict}{claim['because']}.{instead} Rule: {claim['rule'].rstrip('.')}."
 
 
 def _rows(claim: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:

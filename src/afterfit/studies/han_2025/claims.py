@@ -47,11 +47,12 @@ CLAIMS = (
         text="models pushed away from flatness generalise later; unplugged, they recover",
         published="validation 60 % with the penalty (78 % without), 78 % after unplugging",
         where="section on delayed generalisation, CIFAR-10 with ResNet-18",
-        rule="Modular addition, at the weakest penalty under which flatness is at least twice the control's when the "
-        "control ends: log₂ of the ratio of times to generalise above 0, and, unplugged, test accuracy at the end "
-        "within two points of the control's, which has the same cap. MNIST, if flatness at the unplug is above the "
-        "control's: test accuracy there below the control's, and at the end within two points of that of the "
-        "matched-schedule control. Whole intervals, all four. Flatness has one definition throughout.",
+        rule="Modular addition, at the weakest penalty under which flatness is at least twice the control's, on "
+        "average until the control generalises: log₂ of the ratio of times to generalise above 0; and, at the weakest "
+        "from there on under which three runs or more had not generalised when it was unplugged, these runs' test "
+        "accuracy at the end within two points of the control's, which has the same cap. MNIST, if flatness at the "
+        "unplug is above the control's: test accuracy there below the control's, and at the end within two points of "
+        "that of the matched-schedule control. Whole intervals, all four. Flatness has one definition throughout.",
         needs=("flatness", "flatness-kept", "flatness-norm", "mnist-collapse", "mnist-unplug", "mnist-kept"),
         judge=pushed,
         choices=("flatness",),

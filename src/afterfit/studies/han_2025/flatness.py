@@ -20,6 +20,8 @@ from afterfit.studies.han_2025.readings import (
     last_values,
     log_row,
     longer,
+    mean_doublings,
+    mean_of,
     row,
     strengths,
     times,
@@ -39,14 +41,26 @@ UNPLUGGED = "mnist-unplug"
 
 
 def away(evidence: Evidence, strength: float) -> Ruling:
-    """Whether the penalty kept κ up: twice the control's, at the last step at which both were observed."""
+    """Whether the penalty kept κ up: twice the control's, on average until the control generalised."""
     found = _kappa(evidence, "flatness-kept", strength)
     return direction(f"log₂ of flatness at {strength:g} over flatness without", found, above=AWAY)
 
 
 def _kappa(evidence: Evidence, sweep: str, strength: float) -> Comparison | None:
-    treated, control = _arms(evidence, sweep, strength)
-    return doublings(*ends(treated, control, FLATNESS[evidence.choices["flatness"]]))
+    return mean_of(_raised(evidence, sweep, strength, FLATNESS[evidence.choices["flatness"]]))
+
+
+def _raised(evidence: Evidence, sweep: str, strength: float, measure: str) -> list[float]:
+    """log₂ of a measure over the control's, seed by seed, on average until the control generalised.
+
+    After that both fall by orders of magnitude, each at a time of its own, and a ratio says little.
+    """
+    found = both_times(evidence, sweep, strength)
+    if found is None:
+        return []
+    _, plain, budget = found
+    until = dict(zip(plain.seed.tolist(), plain.restricted(budget).tolist(), strict=True))  # type: ignore[union-attr]
+    return mean_doublings(*_arms(evidence, sweep, strength), measure, until)
 
 
 def _arms(evidence: Evidence, sweep: str, strength: float) -> tuple[tuple[xr.Dataset, Arm], tuple[xr.Dataset, Arm]]:
@@ -78,13 +92,34 @@ def delayed(evidence: Evidence) -> Ruling:
     """The part of B3 on modular addition: later while the penalty stays, as good as the control once it is gone."""
     dose = gentlest(evidence)
     if dose is None:
-        return Ruling("inconclusive", "modular addition: no penalty that was run kept flatness twice as large")
+        none = "modular addition: of no penalty that was run could be shown that it kept flatness twice as large"
+        return Ruling("inconclusive", none)
     found = both_times(evidence, "flatness-kept", dose)
     time = None if found is None else longer(*found)
     later = direction(f"modular addition at {dose:g}: log₂ of the time to generalise over the control's", time)
-    (a, treated), (b, control) = _arms(evidence, "flatness", dose)
-    accuracy = difference(last_values(a, treated, ACCURACY), last_values(b, control, ACCURACY))
-    return all_of(later, alike("test accuracy after unplugging less the control's", accuracy, MARGIN))
+    return all_of(later, _recovered(evidence, abs(dose)))
+
+
+def _recovered(evidence: Evidence, least: float) -> Ruling:
+    """As good as the control at the end, at the weakest penalty under which runs had not generalised at the unplug."""
+    for dose in sorted((dose for dose in strengths(evidence.observations("flatness")) if dose <= -least), key=abs):
+        (a, treated), (b, control) = _arms(evidence, "flatness", dose)
+        waiting = _waiting(evidence, treated)
+        if len(waiting) >= LEAST_PAIRS:
+            common = [seed for seed in waiting if seed in control]
+            pair = [{seed: members[seed] for seed in common} for members in (treated, control)]
+            accuracy = difference(last_values(a, pair[0], ACCURACY), last_values(b, pair[1], ACCURACY))
+            text = f"test accuracy after unplugging at {dose:g} less the control's, of runs that had not generalised"
+            return alike(text, accuracy, MARGIN)
+    return Ruling("inconclusive", "modular addition: nearly all runs had generalised before the unplug")
+
+
+def _waiting(evidence: Evidence, members: Arm) -> Arm:
+    """The runs of an arm that had not generalised when the penalty was unplugged."""
+    unplug, budget = unplug_step(evidence, "flatness"), evidence.runs["flatness"].experiment.steps
+    found = times(evidence.events("flatness"), members, "generalised", budget)
+    open_yet = found.censored | (found.time > unplug)
+    return {seed: member for (seed, member), waits in zip(members.items(), open_yet, strict=True) if waits}
 
 
 def unplug_step(evidence: Evidence, sweep: str) -> int:
@@ -159,8 +194,9 @@ def described(evidence: Evidence, sweep: str, strength: float) -> list[Measured]
     values = last_values(a, treated, ACCURACY), last_values(b, control, ACCURACY)
     measured = [row(f"{name}: test accuracy at the end less the control's", *values)]
     for what, measure in WATCHED.items():
-        values = ends((a, treated), (b, control), measure)
-        measured.append(log_row(f"{name}: log₂ of {what} over the control's, last common step", *values))
+        gaps = _raised(evidence, sweep, strength, measure)
+        text = f"{name}: log₂ of {what} over the control's, mean until that generalised"
+        measured.append(row(text, gaps, [0.0] * len(gaps)))
     found = both_times(evidence, sweep, strength)
     if found is None:
         return measured

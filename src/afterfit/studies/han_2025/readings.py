@@ -78,6 +78,24 @@ def ends(
     return [x for x, _ in found], [y for _, y in found]
 
 
+def mean_doublings(
+    treated: tuple[xr.Dataset, Arm], control: tuple[xr.Dataset, Arm], measure: str, until: Mapping[int, float]
+) -> list[float]:
+    """log₂ of the ratio of a measure in both arms, seed by seed: the mean over common steps up to one for each seed.
+
+    A seed without such a step, or with a value that is not above 0, gives NaN.
+    """
+    (a, of_a), (b, of_b) = treated, control
+    found = []
+    for seed in (seed for seed in of_a if seed in of_b):
+        (steps, x), (others, y) = course(a, of_a[seed], measure), course(b, of_b[seed], measure)
+        common, here, there = np.intersect1d(steps, others, return_indices=True)
+        open_yet = common <= until.get(seed, -1)
+        ratios = np.subtract(logarithms(x[here][open_yet]), logarithms(y[there][open_yet]))
+        found.append(float(np.mean(ratios)) if len(ratios) else np.nan)
+    return found
+
+
 def last_values(observations: xr.Dataset, members: Arm, measure: str) -> list[float]:
     """Every member's own last value, in the order of seeds."""
     return [value_at(observations, member, measure) for member in members.values()]
@@ -116,7 +134,7 @@ def doublings(a: Sequence[float], b: Sequence[float]) -> Comparison | None:
     return difference(logarithms(a), logarithms(b))
 
 
-def logarithms(values: Sequence[float]) -> list[float]:
+def logarithms(values: Sequence[float] | np.ndarray) -> list[float]:
     """log₂ of numbers above 0; NaN for others."""
     numbers = np.asarray(values, dtype=float)
     return np.log2(np.where(numbers > 0, numbers, np.nan)).tolist()
