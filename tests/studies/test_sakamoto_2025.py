@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from afterfit.spec.events import MEMORISED
 from afterfit.studies.evidence import Evidence
 from afterfit.studies.sakamoto_2025 import STUDY
 from afterfit.studies.sakamoto_2025.readings import half_way, per_run
-from afterfit.studies.sakamoto_2025.tables import widest
+from afterfit.studies.sakamoto_2025.tables import RATE_SIZES, _rate, widest
 
 CLAIMS = {claim.id: claim for claim in STUDY.claims}
 STEPS = np.concatenate([np.arange(0, 1_000, 100), np.arange(1_000, 100_001, 666)])
@@ -254,6 +255,20 @@ def test_a_bound_below_the_error_is_no_bound():
     assert verdict("A8", bounds_table(0.5)).verdict == "not reproduced"
     assert "40 of 40" in verdict("A8", bounds_table(2.0)).notes[0]
     assert verdict("A8", {"bounds": bounds_table(2.0)["bounds"][:2]}).verdict == "inconclusive"
+
+
+def test_a_bound_that_is_never_below_one_says_nothing():
+    found = verdict("A8", bounds_table(6.0))
+    assert found.verdict == "inconclusive"
+    assert "no run to tell from" in found.because
+
+
+def test_variances_of_few_images_scatter_with_the_root_of_their_number():
+    draw = np.random.default_rng(0)
+    view = SimpleNamespace(labels=np.repeat(np.arange(10), 1_000), features=draw.normal(size=(10_000, 8)))
+    gaps = [_rate(view, n, seed=0) for n in RATE_SIZES]
+    slope = np.polyfit(np.log(RATE_SIZES), np.log(gaps), 1)[0]
+    assert slope == pytest.approx(-0.5, abs=0.05)
 
 
 def chain_table(estimate, warning=None):

@@ -81,7 +81,8 @@ def bound_holds(evidence: Evidence) -> Finding:
     """A8: theorem 3.2's bound against the error of images that it has not seen."""
     table: Any = evidence.table("bounds", bounds, NEEDS)
     holds = (table["full"] >= table["test_error"]) & (table["directional"] >= table["test_error"])
-    by_run = holds.groupby(table["member"]).all()
+    tells = (table[["full", "directional"]] < 1).any(axis=1).groupby(table["member"]).any()  # at 1 it holds for nothing
+    by_run = holds.groupby(table["member"]).all()[tells]
     last = table.sort_values("step").groupby("member").last()
     ratios = {kind: np.log10(last[kind] / last["test_error"].clip(lower=1e-4)) for kind in ("full", "directional")}
     measured = [
@@ -93,7 +94,8 @@ def bound_holds(evidence: Evidence) -> Finding:
         measured.append(Measured(f"snapshots with a bound below 1, {kind}", int(useful.sum()), n=len(table)))
     misled = (table["train_full"] < table["test_error"]).sum()
     note = f"with the statistics of the training images the bound lies below the test error in {misled} of {len(table)}"
-    ruling = rules.all_runs("the bound lies above the test error at every snapshot", int(by_run.sum()), len(by_run))
+    what = "the bound lies above the test error at every snapshot, of the runs whose bound is below 1 at some snapshot,"
+    ruling = rules.all_runs(what, int(by_run.sum()), len(by_run))
     return Finding(*ruling, measured=tuple(measured), notes=(note,))
 
 
@@ -146,8 +148,9 @@ FEATURES = (
 THEOREMS = (
     Claim(
         "A8", "Ours: theorem 3.2's bound, with the statistics of one half of the test images, lies above the error"
-        " on the other half, all along training", "a theorem", "Thm 3.2", "at every snapshot of all runs, for the"
-        " full and the directional variance", NEEDS, bound_holds,
+        " on the other half, all along training", "a theorem", "Thm 3.2", "at every snapshot, for the full and"
+        " the directional variance, in all runs whose bound is below 1 at one snapshot or more: others say nothing",
+        NEEDS, bound_holds,
     ),
     Claim(
         "A9", "Ours: an estimate of I(Z;X|Y), the log-det bound and the trace bound keep their order along training",
