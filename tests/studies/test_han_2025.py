@@ -164,6 +164,13 @@ def test_runs_that_never_generalise_leave_b1_open():
     assert memorising.stand_in(evidence(runs)).verdict == "inconclusive"
 
 
+def test_another_train_fraction_is_not_decided_by_runs_on_the_usual_one():
+    few = Made([member(seed, {"task.train_fraction": 0.2}, generalised=2_000) for seed in range(2)])
+    found = memorising.memorising(evidence({"addition": few, "collapse": Made(arms(plain={}))}, train_fraction=0.2))
+    assert found.verdict == "inconclusive"
+    assert found.because == "the paper's network on 0.2 of the pairs: the runs do not determine it"
+
+
 def test_a_train_fraction_that_was_not_run_is_no_error():
     runs = {"addition": addition(), "collapse": Made(arms(plain={}))}
     found = memorising.memorising(evidence(runs, train_fraction=0.2))

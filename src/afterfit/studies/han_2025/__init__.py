@@ -2,6 +2,7 @@
 
 from afterfit.studies.han_2025 import figures
 from afterfit.studies.han_2025.claims import CLAIMS
+from afterfit.studies.han_2025.readings import USUAL_FRACTION
 from afterfit.studies.han_2025.sweeps import sweeps
 from afterfit.studies.study import Choice, Drawing, Study
 
@@ -19,7 +20,10 @@ CHOICES = (
         ("sum",),
     ),
     Choice(
-        "train_fraction", "share of the pairs in figure 1: one half in the text, one fifth in the code", 0.5, (0.2,)
+        "train_fraction",
+        "share of the pairs in figure 1: one half in the text, one fifth in the code",
+        USUAL_FRACTION,
+        (0.2,),
     ),
     Choice("kernel", "representativeness: kernels of width .02 ‖φ‖, or of width 1", "weighted", ("fixed",)),
     Choice(

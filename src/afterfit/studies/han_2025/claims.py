@@ -39,7 +39,6 @@ CLAIMS = (
         "margin. A run that diverges never generalises.",
         needs=("collapse", "collapse-norm", "mnist-collapse"),
         judge=generalise_as_well,
-        choices=("flatness",),
         instead="modular addition and an MLP on MNIST; ResNet-18 on a part of CIFAR-10 under B8",
     ),
     Claim(

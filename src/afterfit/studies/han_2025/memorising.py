@@ -13,6 +13,7 @@ from afterfit.studies.han_2025.readings import (
     CLUSTERING,
     FLATNESS,
     STRENGTH,
+    USUAL_FRACTION,
     Arm,
     arm,
     course,
@@ -24,7 +25,7 @@ from afterfit.studies.han_2025.readings import (
     value_at,
 )
 from afterfit.studies.han_2025.tables import VIEWED, along_training
-from afterfit.studies.rules import Ruling, all_of, direction
+from afterfit.studies.rules import UNDETERMINED, Ruling, all_of, direction
 from afterfit.studies.study import Finding, Measured
 
 if TYPE_CHECKING:
@@ -94,6 +95,9 @@ def memorising(evidence: Evidence) -> Finding:
         text = f"{name}: log₂ of flatness when generalised, over when memorised"
         measured.append(log_row(text, kappa["generalised"], kappa["memorised"], PUBLISHED[2]))
         measured += _timing(evidence, sweep, name, flatness)
+    if not enough[0] and fraction != USUAL_FRACTION:  # the other network was not run on this share
+        said = f"the paper's network on {fraction:g} of the pairs: {UNDETERMINED}"
+        return Finding("inconclusive", said, tuple(measured))
     place = 0 if enough[0] else 1
     names = list(WATCHED.values())
     other = parts[1 - place]

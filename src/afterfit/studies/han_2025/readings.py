@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 STRENGTH = "interventions.0.strength"
+USUAL_FRACTION = 0.5  # of the pairs, by the paper's text; its code has .2
 LEAST_PAIRS = 3  # with two, an interval says next to nothing
 FLATNESS = {"exact": "train/relative_flatness", "bound": "train/relative_flatness_bound"}
 CLUSTERING, ACCURACY, NORM = "train/cdnv", "test/accuracy", "weight_norm"

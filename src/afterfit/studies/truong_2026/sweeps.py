@@ -11,7 +11,7 @@ of interventions), so that only those that never do cost their whole budget. In 
 | mixing before the last norm | 3 seeds, likewise | 10 seeds, likewise |
 | control: norm-matched (trains its baseline too) | 4 seeds, likewise | 30 seeds, likewise |
 | control: random direction | 4 seeds, likewise | 15 seeds, likewise |
-| no weight decay; random labels | 2 seeds each, 6 k, at 40 % | 5 seeds each, 50 k, at 20 % |
+| no weight decay; random labels | 2 seeds each, 6 k, at 40 % | 6 seeds each, 50 k, at 20 % |
 | a − b, a × b | 2 seeds each, up to 6 k, at 40 % | 5 seeds each, up to 50 k, at 20 % |
 | S₅, 10 % | 2 seeds, up to 6 k | 10 seeds, up to 50 k |
 | MLP, p = 41 | 3 seeds, 40 k (0.2 ms a step) | 10 seeds, 80 k |
@@ -142,7 +142,7 @@ def _never(scale: Scale) -> tuple[Sweep, ...]:
     """Runs that are not expected to generalise: what the collapse does there is its rate of false alarms."""
     decay = {"optimizer.weight_decay": (0.0,)}
     labels = (LabelNoise(strength=1.0, num_classes=_at(scale, (13, 97, 97))),)
-    shared: dict[str, Any] = {"seeds": (1, 2, 5)}
+    shared: dict[str, Any] = {"seeds": (1, 2, 6)}  # the fewest of which none says that it is seldom
     return (
         _arm("no-decay", "no weight decay", scale, vary=decay, **shared),
         _arm("random-labels", "labels drawn at random, once", scale, interventions=labels, vary={}, **shared),
