@@ -7,12 +7,14 @@ from io import StringIO
 
 import pandas as pd
 import pytest
+from rich.console import Console
 
 import afterfit as af
 from afterfit.analysis import share
 from afterfit.lab.progress import PlainLines
 from afterfit.models import MLP
 from afterfit.parts import SpecError
+from afterfit.report import study_table
 from afterfit.spec import AdamW, CrossEntropy, Every, Experiment, Minibatch
 from afterfit.studies import reproduce as machinery
 from afterfit.studies import rules
@@ -129,6 +131,17 @@ def test_the_page_escapes_what_it_is_given_and_asks_the_network_for_nothing(fold
     assert not re.findall(r"(?:src|href)=\"(?!data:|#)[^\"]*\"", page)
     for claim in ("T1", "T2"):
         assert f'id="{claim}"' in page
+
+
+def test_the_terminal_says_of_every_claim_what_decided_it_and_by_which_rule(folder):
+    record = json.loads((folder / "record" / "record.json").read_text(encoding="utf-8"))
+    console = Console(width=100, record=True, file=StringIO())
+    console.print(study_table(record))
+    shown = " ".join(console.export_text().split())
+    for claim in record["claims"]:
+        said = f"{claim['id']} {claim['verdict']}: {claim['because']}."
+        assert " ".join(said.split()) in shown
+        assert f"Rule: {claim['rule'].rstrip('.')}." in shown
 
 
 def test_a_second_call_computes_nothing_anew_and_gives_the_same(folder, monkeypatch):

@@ -66,15 +66,16 @@ def study_table(record: Mapping[str, Any]) -> Group:
             table.add_row(
                 claim["id"] if first else "", *cells, shown if first else "", end_section=index == len(rows) - 1
             )
-    return Group(table, *(Text(line) for line in _decided(record)))
+    return Group(table, *(Text.assemble(*parts) for parts in _decided(record)))
 
 
-def _decided(record: Mapping[str, Any]) -> Iterator[str]:
-    """For each claim what decided it, and by which rule."""
+def _decided(record: Mapping[str, Any]) -> Iterator[tuple[str | tuple[str, str], ...]]:
+    """For each claim what decided it, and by which rule: pieces of text with their styles."""
     for claim in record["claims"]:
         instead = f" Run in its place: {claim['instead'].rstrip('.')}." if claim["instead"] else ""
-        verdict = f"{claim['verdict']}: " if claim["verdict"] else ""
-        yield f"{claim['id']} {verdict}{claim['because']}.{instead} Rule: {claim['rule'].rstrip('.')}."
+        verdict = f" {claim['verdict']}" if claim["verdict"] else ""
+        decided = f": {claim['because']}.{instead}"
+        yield "\n", (claim["id"] + verdict, "bold"), decided, (f" Rule: {claim['rule'].rstrip('.')}.", "dim")
 
 
 def _rows(claim: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
