@@ -94,7 +94,7 @@ def bound_holds(evidence: Evidence) -> Finding:
         measured.append(Measured(f"snapshots with a bound below 1, {kind}", int(useful.sum()), n=len(table)))
     misled = (table["train_full"] < table["test_error"]).sum()
     note = f"with the statistics of the training images the bound lies below the test error in {misled} of {len(table)}"
-    what = "the bound lies above the test error at every snapshot, of the runs whose bound is below 1 at some snapshot,"
+    what = "of the runs whose bound is below 1 somewhere, it lies above the test error at every snapshot"
     ruling = rules.all_runs(what, int(by_run.sum()), len(by_run))
     return Finding(*ruling, measured=tuple(measured), notes=(note,))
 
