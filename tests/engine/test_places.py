@@ -147,8 +147,11 @@ def test_what_is_damaged_at_home_is_told_not_lent_and_made_good_from_the_place(p
     mirror.fetch_member(batch, 7)
     assert Parameters(home).is_intact(7)
     of_batch(place, 5).save(20, {"x": np.ones(2)}, {})
-    mirror.fetch(batch)
+    of_batch(place, 5).save(30, {"x": np.ones(2)}, {})
+    place.write(of_batch(place, 5).newest_first()[0][1], b"half")
+    mirror.fetch(batch)  # of checkpoints the one before will do
     assert [step for step, _ in of_batch(home, 5).newest(pytest.fail)] == [20, 10]
+    assert len(told) == 3
 
 
 def test_the_same_folder_is_no_mirror(tmp_path):

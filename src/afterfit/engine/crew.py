@@ -295,13 +295,13 @@ class Crew:
             try:
                 told = self.mirror.divide(batch, parts, text)
             except (OSError, StoreDamaged) as error:
-                return self.failures.append(f"{text}; it could not be halved: {error}")
-            self.handle(told)
-            self.waiting.extend(parts)
+                self.failures.append(f"{text}; it could not be halved: {error}")
+            else:
+                self.handle(told)
+                self.waiting.extend(parts)
         elif hopeless or self.failed[batch.number] > self.retries:
             self.failures.append(text)
         else:
             said = f"{text}; it is tried again ({self.failed[batch.number]} of {self.retries})"
             self.handle(returned(batch, self.ended, "failed", said))
             self.waiting.append(batch)
-        return None

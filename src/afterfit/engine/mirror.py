@@ -23,7 +23,7 @@ class Mirror:
     Args:
         folder: the run's folder.
         place: where workers write.
-        warn: told of a file of the run's folder that is damaged and that workers can do without, in one line.
+        warn: told of a damaged file that workers can do without, in one line.
 
     Raises:
         OSError: by every method, if one of the two cannot be read or written.
@@ -76,7 +76,8 @@ class Mirror:
             try:
                 content = whole(source, path)
             except Damaged as error:
-                if source is self.folder and folder != "origins":  # what workers lack they train again
+                # Of checkpoints the one before is used, and what workers lack of the run's folder they train again.
+                if name.startswith("step-") or (source is self.folder and folder != "origins"):
                     self.warn(str(error))
                     continue
                 raise StoreDamaged(f"{error}: remove it and start the same run again") from error

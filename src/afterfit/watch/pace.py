@@ -28,7 +28,6 @@ class Pace:
 
     def __init__(self, schedule: Schedule, overhead: Overhead):
         self.schedule, self.known = schedule, overhead
-        self.due = 0
         self.begin(0, -1)
 
     def begin(self, step: int, last: int) -> None:

@@ -142,7 +142,7 @@ def _never(scale: Scale) -> tuple[Sweep, ...]:
     """Runs that are not expected to generalise: what the collapse does there is its rate of false alarms."""
     decay = {"optimizer.weight_decay": (0.0,)}
     labels = (LabelNoise(strength=1.0, num_classes=_at(scale, (13, 97, 97))),)
-    shared: dict[str, Any] = {"seeds": (1, 2, 6)}  # the fewest of which none says that it is seldom
+    shared: dict[str, Any] = {"seeds": (1, 2, 6)}  # with fewer, none of them would not show that it is seldom
     return (
         _arm("no-decay", "no weight decay", scale, vary=decay, **shared),
         _arm("random-labels", "labels drawn at random, once", scale, interventions=labels, vary={}, **shared),
