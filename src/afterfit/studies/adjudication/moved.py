@@ -14,6 +14,7 @@ from afterfit.studies.adjudication.pushes import DIRECTIONS, is_baseline, which
 from afterfit.studies.adjudication.rivals import MEASURED, Rival, as_quantity
 from afterfit.studies.adjudication.sweeps import PUSHED, PUSHES, Push, push_sweep_name
 from afterfit.studies.evidence import Evidence
+from afterfit.studies.paired import Course, mean_gap
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from afterfit.lab.runs import Runs
 
 ARMS = ("arm", "control")
-Courses = Mapping[int, tuple[np.ndarray, np.ndarray]]
+Courses = Mapping[int, Course]
 
 
 def moved(evidence: Evidence) -> pd.DataFrame:
@@ -67,14 +68,8 @@ def courses(runs: Runs, chosen: np.ndarray, rival: Rival) -> Courses:
 
 def factor(arm: Courses, other: Courses, until: Mapping[int, float]) -> dict[str, float]:
     """How many times as large a quantity is in one arm as in another; nothing of fewer than two pairs of courses."""
-    gaps = []
-    for seed, (steps, logs) in arm.items():
-        if seed not in other:
-            continue
-        _, here, there = np.intersect1d(steps, other[seed][0], return_indices=True)
-        open_yet = steps[here] <= until[seed]
-        if open_yet.any():
-            gaps.append(float(np.mean((logs[here] - other[seed][1][there])[open_yet])))
+    gaps = [mean_gap(course, other[seed], until[seed]) for seed, course in arm.items() if seed in other]
+    gaps = [gap for gap in gaps if not math.isnan(gap)]
     if len(gaps) < 2:
         return {"n": len(gaps)}
     found = paired_difference(gaps, np.zeros(len(gaps)))

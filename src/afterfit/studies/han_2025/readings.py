@@ -13,6 +13,7 @@ import numpy as np
 from afterfit.analysis import paired_difference
 from afterfit.analysis.results import Comparison
 from afterfit.analysis.times import Times
+from afterfit.studies.paired import Course, mean_gap
 from afterfit.studies.study import Measured
 
 if TYPE_CHECKING:
@@ -87,14 +88,13 @@ def mean_doublings(
     A seed without such a step, or with a value that is not above 0, gives NaN.
     """
     (a, of_a), (b, of_b) = treated, control
-    found = []
-    for seed in (seed for seed in of_a if seed in of_b):
-        (steps, x), (others, y) = course(a, of_a[seed], measure), course(b, of_b[seed], measure)
-        common, here, there = np.intersect1d(steps, others, return_indices=True)
-        open_yet = common <= until.get(seed, -1)
-        ratios = np.subtract(logarithms(x[here][open_yet]), logarithms(y[there][open_yet]))
-        found.append(float(np.mean(ratios)) if len(ratios) else np.nan)
-    return found
+    pairs = {seed: (_logs(a, of_a[seed], measure), _logs(b, of_b[seed], measure)) for seed in of_a if seed in of_b}
+    return [mean_gap(*pair, until.get(seed, -1)) for seed, pair in pairs.items()]
+
+
+def _logs(observations: xr.Dataset, member: int, measure: str) -> Course:
+    steps, values = course(observations, member, measure)
+    return steps, np.array(logarithms(values))
 
 
 def last_values(observations: xr.Dataset, members: Arm, measure: str) -> list[float]:
