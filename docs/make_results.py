@@ -4,20 +4,27 @@ make docs                                           # this page and the measures
 .venv/bin/python docs/make_results.py
 
 A record is what a study leaves in its folder: `cp -r runs/STUDY-SCALE/record docs/results/STUDY-SCALE`. What it means,
-in words, stands beside it in reading.md.
+in words, stands beside it in reading.md: a Jinja template whose numbers come from the record (`Reading`), and which
+names the verdicts that it stands on, so that it cannot outlive them.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import fill
 from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, StrictUndefined
 
 from afterfit.report.study import PRELIMINARY, as_interval, as_number, duration
 from afterfit.report.wording import counted
 from afterfit.studies import STUDIES
+from afterfit.studies.rules import brief
 from afterfit.studies.study import SCALES
 
 HERE = Path(__file__).parent
@@ -26,10 +33,16 @@ PAGE, RECORDS = HERE / "results.md", HERE / "results"
 BEGINNING = """# Results
 
 What `afterfit reproduce STUDY` found: every claim of the three papers with its verdict, and the rule and the numbers
-that decided it. This page is written by `make docs` from the records in [results/](results); no number in its tables is
-typed by hand. Rules were fixed before running (they stand in each record), intervals are of 95 %, n counts runs, and
-runs that never generalised are counted as that. "Inconclusive" means that the rule could not decide with these runs.
+that decided it. This page is written by `make docs` from the records in [results/](results); no result on it is typed
+by hand, in tables or in prose. Rules were fixed before running (they stand in each record), intervals are of 95 %, n
+counts runs, and runs that never generalised are counted as that. "Inconclusive" means that the rule could not decide
+with these runs.
 """
+FILTERS = {
+    "short": lambda value: f"{value:.2g}",
+    "whole": lambda value: f"{value:,.0f}",
+    "percent": lambda value: f"{100 * value:.0f} %",
+}
 
 
 def records() -> Iterator[tuple[Path, dict[str, Any]]]:
@@ -65,7 +78,7 @@ def _study(folder: Path, record: dict[str, Any]) -> Iterator[str]:
     )
     reading = folder / "reading.md"
     if reading.exists():
-        yield reading.read_text(encoding="utf-8").strip() + "\n"
+        yield Reading(folder, record).text(reading.read_text(encoding="utf-8")) + "\n"
     yield "| claim | verdict | what decided | rule |\n| --- | --- | --- | --- |"
     for claim in record["claims"]:
         instead = f" *Run in its place: {claim['instead'].rstrip('.')}.*" if claim["instead"] else ""
@@ -84,6 +97,79 @@ def _study(folder: Path, record: dict[str, Any]) -> Iterator[str]:
     for figure in record["figures"]:
         yield f"\n![{figure['caption']}](results/{folder.name}/{figure['file']})\n\n*{figure['caption']}*"
     yield ""
+
+
+class Reading:
+    """What a reading's template may ask of its record; whatever the record does not have is an error.
+
+    `stands("A8", "inconclusive")` writes nothing, and fails where the verdict has become another.
+    `ours("A10", "exponent of n")` is our number with its interval, found by the beginning of its name; `value` the
+    number alone; `raw` is for arithmetic, and the filters `short` (two digits), `whole` and `percent` write what comes
+    of it. `because("B4")` is the sentence that decided. `sweep("mnist")` is a sweep as recorded: members, steps,
+    status, events. `table("runs")` is a table as a DataFrame.
+    """
+
+    def __init__(self, folder: Path, record: dict[str, Any]) -> None:
+        self.folder = folder
+        self.claims = {claim["id"]: claim for claim in record["claims"]}
+        self.sweeps = {sweep["name"]: sweep for sweep in record["sweeps"]}
+
+    def text(self, template: str) -> str:
+        """The reading with the record's numbers."""
+        # Markdown, from files of our own.
+        environment = Environment(undefined=StrictUndefined, trim_blocks=True, autoescape=False)
+        names = ("stands", "ours", "value", "raw", "because", "sweep", "table")
+        environment.globals |= {"exp": math.exp, "log10": math.log10, **{name: getattr(self, name) for name in names}}
+        environment.filters |= FILTERS
+        paragraphs = environment.from_string(template).render().strip().split("\n\n")
+        return "\n\n".join(fill(each, 120, break_long_words=False, break_on_hyphens=False) for each in paragraphs)
+
+    def stands(self, claim: str, verdict: str) -> str:
+        """Nothing, if the claim has this verdict."""
+        found = self.claims[claim]["verdict"]
+        if found != verdict:
+            raise ValueError(f"{self.folder.name}/reading.md takes {claim} as {verdict}, the record has it {found}")
+        return ""
+
+    def ours(self, claim: str, what: str) -> str:
+        """A number with its interval."""
+        found = self._measured(claim, what)
+        ends = found["interval"]
+        return _brief(found["value"]) + (f" [{_brief(ends[0])}, {_brief(ends[1])}]" if ends else "")
+
+    def value(self, claim: str, what: str) -> str:
+        """A number."""
+        return _brief(self._measured(claim, what)["value"])
+
+    def raw(self, claim: str, what: str) -> float:
+        """A number for arithmetic."""
+        return float(self._measured(claim, what)["value"])
+
+    def because(self, claim: str) -> str:
+        """The sentence with the numbers that decided a claim."""
+        return self.claims[claim]["because"]
+
+    def sweep(self, name: str) -> dict[str, Any]:
+        """A sweep as recorded."""
+        return self.sweeps[name]
+
+    def table(self, name: str) -> pd.DataFrame:
+        """A table of the record."""
+        return pd.read_csv(self.folder / "tables" / f"{name}.csv")
+
+    def _measured(self, claim: str, what: str) -> dict[str, Any]:
+        there = self.claims[claim]["measured"]
+        found = [each for each in there if each["what"].startswith(what)]
+        exact = [each for each in there if each["what"] == what]
+        if len(exact or found) != 1:
+            names = "; ".join(each["what"] for each in there)
+            raise LookupError(f"{self.folder.name}: {claim} has {len(found)} numbers {what!r}, of: {names}")
+        return (exact or found)[0]
+
+
+def _brief(value: Any) -> str:
+    """A number as sentences have it."""
+    return brief(float("nan" if value is None else value))
 
 
 def _commit(version: str | None) -> str:

@@ -44,6 +44,20 @@ def test_the_page_of_results_says_what_the_records_say(module):
         assert not str(record["code_version"]).endswith("+changes"), "a record is made from a commit"
 
 
+def test_a_reading_cannot_outlive_its_verdicts_nor_name_a_number_that_is_not_there(module, tmp_path):
+    number = {"what": "exponent of n", "value": -0.5, "interval": [-0.6, "inf"]}
+    claim = {"id": "A1", "verdict": "inconclusive", "because": "so", "measured": [number]}
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "runs.csv").write_text("seed,step\n0,1200\n1,3000\n")
+    reading = module("docs/make_results.py").Reading(tmp_path, {"claims": [claim], "sweeps": []})
+    said = '{{ stands("A1", "inconclusive") }}{{ ours("A1", "exponent") }}; {{ table("runs")["step"].max() | whole }}'
+    assert reading.text(said) == "−0.5 [−0.6, ∞]; 3,000"
+    with pytest.raises(ValueError, match="takes A1 as reproduced, the record has it inconclusive"):
+        reading.text('{{ stands("A1", "reproduced") }}')
+    with pytest.raises(LookupError, match="A1 has 0 numbers 'slope', of: exponent of n"):
+        reading.text('{{ value("A1", "slope") }}')
+
+
 def test_a_resnet_in_plain_pytorch_is_measured_layer_by_layer(module):
     example = module("examples/resnet_layers.py")
     torch.manual_seed(0)
