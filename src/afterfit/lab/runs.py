@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -33,6 +34,7 @@ class Runs:
     def __init__(self, contents: store.Contents):
         self._contents = contents
         self._trainers: dict[Any, Trainer] = {}  # by structure; for looking at networks
+        self._looking = threading.Lock()  # they compile on first use, and XLA has all cores for one of them
 
     @property
     def folder(self) -> Path:
@@ -209,7 +211,8 @@ class Runs:
         events = self.events().astype(object).loc[member]
         seen = {name: events[name] if events[name] is not NA else None for name in self.rules}
         experiment, parameters = from_dict(record.experiment), self._arrays(member, step)
-        return self._trainer(experiment).shown(experiment, record.seed, parameters, split, at, seen)
+        with self._looking:
+            return self._trainer(experiment).shown(experiment, record.seed, parameters, split, at, seen)
 
     def _record(self, member: int) -> store.MemberRecord:
         for record in self.members:

@@ -5,18 +5,27 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from afterfit._version import __version__
+from afterfit.engine.machine import cores
 from afterfit.lab.runs import Runs
 from afterfit.studies.study import Scale
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
+
+
+def _whole_lines(path: Path) -> list[str]:
+    """The lines of a file but for a last one that was cut off; none where there is no file."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    return text[: text.rfind("\n") + 1].splitlines()
 
 
 @dataclass(frozen=True)
@@ -67,13 +76,53 @@ class Evidence:
         if path.exists() and key_path.exists() and json.loads(key_path.read_text()) == key:
             return pd.read_csv(path)
         self.tell(f"computing {name}")
+        rows, begun = self._unfinished(name)
+        if not begun.exists() or json.loads(begun.read_text()) != key:  # rows of something else are of no use
+            rows.unlink(missing_ok=True)
+            begun.parent.mkdir(parents=True, exist_ok=True)
+            begun.write_text(json.dumps(key), encoding="utf-8")
         found = compute(self)
         for target, text in ((path, found.to_csv(index=False)), (key_path, json.dumps(key))):
             target.parent.mkdir(parents=True, exist_ok=True)
             unfinished = target.with_name(f".{target.name}.part")
             unfinished.write_text(text, encoding="utf-8")
             unfinished.replace(target)
+        rows.unlink(missing_ok=True)
+        begun.unlink()
         return pd.read_csv(path)  # as a later call would see it
+
+    def rows(self, name: str, items: Iterable[Any], of: Callable[[Any], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+        """The rows of many things that take long each, computed on all cores; for a function that `table` calls.
+
+        What was computed when a call is stopped is kept and not computed again.
+
+        Args:
+            name: of the table.
+            items: what `of` is given one of: plain values, or tuples of them.
+            of: finds the rows of one of them, of plain values. It is called from several threads.
+        """
+        path, _ = self._unfinished(name)
+        there, items = _whole_lines(path), list(items)
+        done = {json.dumps(item): found for item, found in map(json.loads, there)}
+        missing = [item for item in items if json.dumps(item) not in done]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(f"{line}\n" for line in there), encoding="utf-8")
+        writing = Lock()
+        with path.open("a", encoding="utf-8") as file, ThreadPoolExecutor(cores()) as pool:
+
+            def kept(item: Any) -> list[dict[str, Any]]:
+                found = of(item)
+                with writing:
+                    file.write(json.dumps([item, found]) + "\n")
+                    file.flush()
+                return found
+
+            done |= {json.dumps(item): found for item, found in zip(missing, pool.map(kept, missing), strict=True)}
+        return [row for item in items for row in done[json.dumps(item)]]
+
+    def _unfinished(self, name: str) -> tuple[Path, Path]:
+        """Where the rows of a table lie that is not whole, and what it was begun from."""
+        return self.folder / "keys" / f"{name}.rows.jsonl", self.folder / "keys" / f"{name}.begun.json"
 
     def _path(self, name: str, ending: str) -> Path:
         return self.folder / "record" / "tables" / f"{name}.{ending}"

@@ -13,6 +13,7 @@ from afterfit.theory import collapse_flatness_bound, frame_ingredients, measured
 if TYPE_CHECKING:
     import pandas as pd
 
+    from afterfit.lab.runs import Runs
     from afterfit.studies.evidence import Evidence
     from afterfit.views import View
 
@@ -57,21 +58,31 @@ def along_training(evidence: Evidence) -> pd.DataFrame:
     """
     import pandas as pd
 
-    rows = []
-    for sweep in VIEWED:
+    def of(at: tuple[str, int, int]) -> list[dict[str, Any]]:
+        sweep, member, step = at
         runs = evidence.runs[sweep]
-        strength = runs.observations.coords.get(STRENGTH)
-        for record in runs.members:
-            label = 0.0 if strength is None else float(strength.sel(member=record.member))
-            if label < 0:  # kept from collapsing, so far from what the proposition assumes
-                continue
-            for step in runs.snapshots(record.member):
-                seen, unseen = (runs.view(record.member, split, step).first(SAMPLES) for split in ("train", "test"))
-                at = {"sweep": sweep, "member": record.member, "seed": record.seed, "strength": label, "step": step}
-                fraction = getattr(runs.experiment.task, "train_fraction", None)
-                varied = record.varied.get("task.train_fraction", fraction)
-                rows.append(at | {"train_fraction": varied} | looked_at(seen, unseen))
-    return pd.DataFrame(rows)
+        record = runs.members[member]
+        seen, unseen = (runs.view(member, split, step).first(SAMPLES) for split in ("train", "test"))
+        usual = getattr(runs.experiment.task, "train_fraction", None)
+        row = {"sweep": sweep, "member": member, "seed": record.seed, "strength": _strength(runs, member), "step": step}
+        row |= {"train_fraction": record.varied.get("task.train_fraction", usual)}
+        return [row | looked_at(seen, unseen)]
+
+    # Those kept from collapsing are far from what the proposition assumes.
+    kept = [
+        (sweep, record.member, step)
+        for sweep in VIEWED
+        for record in evidence.runs[sweep].members
+        if _strength(evidence.runs[sweep], record.member) >= 0
+        for step in evidence.runs[sweep].snapshots(record.member)
+    ]
+    return pd.DataFrame(evidence.rows("along_training", kept, of))
+
+
+def _strength(runs: Runs, member: int) -> float:
+    """By which collapse is penalised in a member."""
+    strength = runs.observations.coords.get(STRENGTH)
+    return 0.0 if strength is None else float(strength.sel(member=member))
 
 
 def looked_at(seen: View, unseen: View) -> dict[str, float]:

@@ -35,18 +35,15 @@ def information(evidence: Evidence) -> pd.DataFrame:
     looked_at = list(kept(runs, steps=STEPS, first_seed=evidence.scale == "quick"))
     test = runs.view(looked_at[0].member, "test", looked_at[0].step)
     codes = image_codes(evidence.scale, np.asarray(test.inputs, dtype=np.float32), evidence)
-    rows = []
-    for at in looked_at:
+
+    def of(at: Kept) -> list[dict[str, Any]]:
         evidence.tell(f"information of member {at.member} at step {at.step}")
-        train = runs.view(at.member, "train", at.step)
-        of_train = {name: float(m.rnc1(train.features, train.labels, scale=name)) for name in ("mean_norm", "max_norm")}
-        found = of_view(runs.view(at.member, "test", at.step).first(len(codes)), codes)
-        rows.append(_row(at, of_train, found))
-    return pd.DataFrame(rows)
+        train, test = (runs.view(at.member, split, at.step) for split in ("train", "test"))
+        scales = ("mean_norm", "max_norm")
+        collapse = {f"rnc1_{name}": float(m.rnc1(train.features, train.labels, scale=name)) for name in scales}
+        return [at.columns() | collapse | of_view(test.first(len(codes)), codes)]
 
-
-def _row(at: Kept, of_train: dict[str, float], found: dict[str, Any]) -> dict[str, Any]:
-    return at.columns() | {f"rnc1_{name}": value for name, value in of_train.items()} | found
+    return pd.DataFrame(evidence.rows("information", looked_at, of))
 
 
 def image_codes(scale: str, test_images: np.ndarray, evidence: Evidence) -> np.ndarray:

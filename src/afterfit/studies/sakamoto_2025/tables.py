@@ -75,7 +75,7 @@ def bounds(evidence: Evidence) -> pd.DataFrame:
     import pandas as pd
 
     runs = evidence.runs[SWEEP]
-    return pd.DataFrame([at.columns() | _bounds(runs, at) for at in kept(runs)])
+    return pd.DataFrame(evidence.rows("bounds", kept(runs), lambda at: [at.columns() | _bounds(runs, at)]))
 
 
 def _bounds(runs: Runs, at: Kept) -> dict[str, float]:
@@ -105,11 +105,12 @@ def chain(evidence: Evidence) -> pd.DataFrame:
     import pandas as pd
 
     runs = evidence.runs[SWEEP]
-    rows = []
-    for at in kept(runs, first_seed=True):
+
+    def of(at: Kept) -> list[dict[str, Any]]:
         view = runs.view(at.member, "test", at.step)
-        rows += [at.columns() | _chain(view, noise) for noise in NOISES]
-    return pd.DataFrame(rows)
+        return [at.columns() | _chain(view, noise) for noise in NOISES]
+
+    return pd.DataFrame(evidence.rows("chain", kept(runs, first_seed=True), of))
 
 
 def _chain(view: View, noise: float) -> dict[str, Any]:

@@ -61,14 +61,20 @@ def spectra(evidence: Evidence) -> pd.DataFrame:
     """By run and snapshot: H̃ in float64, norms with and without the embeddings, and the leading eigenvalues."""
     import pandas as pd
 
-    rows = []
-    for sweep in ADDITION:
+    kept = [
+        (sweep, record.member, step)
+        for sweep in ADDITION
+        for record in evidence.runs[sweep].members
+        for step in evidence.runs[sweep].snapshots(record.member)
+    ]
+
+    def of(at: tuple[str, int, int]) -> list[dict[str, Any]]:
+        sweep, member, step = at
         runs = evidence.runs[sweep]
-        for record in runs.members:
-            for step in runs.snapshots(record.member):
-                row = {"sweep": sweep, "seed": record.seed, "step": step}
-                row |= _of_snapshot(runs, record.member, step)
-                rows.append(row)
+        row = {"sweep": sweep, "seed": runs.members[member].seed, "step": step}
+        return [row | _of_snapshot(runs, member, step)]
+
+    rows = evidence.rows("spectra", kept, of)
     columns = ["sweep", "seed", "step", "entropy", "entropy_float32", "entropy_uncentred", *NORMS]
     return pd.DataFrame(rows, columns=[*columns, *(f"share_{rank}" for rank in RANKS)])
 
