@@ -198,3 +198,34 @@ def test_members_spread_over_two_devices_give_the_same(train, members, tmp_path)
     assert there["spread"] == [2]
     expected = [[*key, values["train/loss"]] for key, values in sorted(here.rows.items())]
     np.testing.assert_allclose(there["rows"], expected, rtol=1e-5)
+
+
+THREADED = """
+import faulthandler, sys
+faulthandler.dump_traceback_later(100, exit=True)
+import afterfit as af
+from afterfit.engine.machine import xla_threads
+from afterfit.models import MLP
+from afterfit.spec import AdamW, Every, Experiment, Minibatch
+from afterfit.tasks import ModularArithmetic
+
+assert xla_threads() == 2
+experiment = Experiment(
+    task=ModularArithmetic(p=23, train_fraction=0.5, sequence="pair"), model=MLP(widths=(128,)), optimizer=AdamW(),
+    minibatch=Minibatch(size=32), steps=2, schedule=Every(steps=1),
+    measures=("loss", "accuracy", "nc1", "spectral_entropy", "spectral_entropy[center=false]"),
+)
+runs = af.run(experiment, seeds=(0, 1), out=sys.argv[1], workers=0)
+print(runs.observations["train/spectral_entropy"].values.tolist())
+"""
+
+
+def test_members_are_observed_together_where_xla_has_several_threads(tmp_path):
+    """Decompositions of stacks of matrices wait for each other there, for ever, if two are computed at once."""
+    flags = os.environ["XLA_FLAGS"].replace("--xla_cpu_multi_thread_eigen=false", "")
+    environment = {**os.environ, "XLA_FLAGS": flags, "NPROC": "2", "PJRT_NPROC": "2", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(
+        [sys.executable, "-c", THREADED, tmp_path / "two"], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert np.shape(json.loads(done.stdout)) == (2, 3)

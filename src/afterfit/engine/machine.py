@@ -22,6 +22,11 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def xla_threads() -> int:
+    """Threads in which XLA computes on this process's cores."""
+    return int(os.environ.get("PJRT_NPROC") or os.environ.get("NPROC") or cores())
+
+
 def has_accelerator() -> bool:
     """Whether JAX will find a CUDA GPU: one is there, JAX's plugin is installed, and JAX is not told otherwise."""
     if os.environ.get("JAX_PLATFORMS", "") not in ("", "cuda", "gpu"):

@@ -11,6 +11,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from afterfit.engine import machine
 from afterfit.engine.treatment import HEAD_INPUT, Treatment
 from afterfit.models.model import RUNNING
 from afterfit.parts import SpecError, require
@@ -94,3 +95,15 @@ def sorted_measures(experiment: Experiment) -> tuple[list[str], list[str]]:
     """The names of measures taken on each split, and of those of the model alone."""
     of_model = [m for m in experiment.measures if m != "loss" and of_the_model(measure_named(m))]
     return [m for m in experiment.measures if m not in of_model], of_model
+
+
+def over_members(function: Callable[[Any], Any], stacked: Any) -> Any:
+    """A function of one member for each of a stack.
+
+    One member after the other where XLA computes on a CPU in several threads. There two decompositions of stacks of
+    matrices that have threads to themselves wait for each other for ever (jaxlib 0.10.2: each of them fills the pool of
+    threads with its own matrices, and blocks the thread that it was begun in until they are done).
+    """
+    if jax.default_backend() == "cpu" and machine.xla_threads() > 1:
+        return jax.lax.map(function, stacked)
+    return jax.vmap(function)(stacked)

@@ -23,6 +23,7 @@ from afterfit.engine.observing import (
     in_blocks,
     logits_of,
     one_number,
+    over_members,
     sorted_measures,
     treated_features,
     treated_layers,
@@ -252,9 +253,13 @@ class Trainer:
         self, experiments: Experiment, arrays: Any, rows: Rows, inputs: jax.Array, labels: jax.Array,
         seeds: jax.Array, step: jax.Array, seen: Seen = NOTHING_SEEN,
     ) -> dict[str, jax.Array]:  # fmt: skip
-        one = jax.vmap(partial(self._observe, inputs=inputs, labels=labels), in_axes=(0, 0, 0, 0, None, 0))
+        def one(member: tuple[Experiment, Any, Rows, jax.Array, Seen]) -> dict[str, jax.Array]:
+            experiment, params, chosen, seed, events = member
+            return self._observe(experiment, params, chosen, seed, step, events, inputs=inputs, labels=labels)
+
+        observed = over_members(one, (experiments, arrays, rows, seeds, dict(seen)))
         finite = jax.vmap(lambda p: jnp.all(jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(p)])))
-        return one(experiments, arrays, rows, seeds, step, dict(seen)) | {FINITE: finite(arrays)}
+        return observed | {FINITE: finite(arrays)}
 
     def _observe(
         self, experiment: Experiment, arrays: Any, rows: Rows, seed: jax.Array, step: jax.Array, seen: Seen, *,
