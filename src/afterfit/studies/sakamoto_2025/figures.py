@@ -149,11 +149,15 @@ def early_birds(evidence: Evidence) -> Figure:
 
 
 def open_questions(evidence: Evidence) -> Figure:
-    """Cross-entropy, and no weight decay: accuracies and RNC1."""
-    figure, axes = panels(2, 2, width=2.8, height=1.8, sharex="col", sharey="row")
-    for column, (sweep, title) in enumerate((("cross-entropy", "cross-entropy"), ("no-decay", "no weight decay"))):
-        observations = evidence.observations(sweep)
-        decay, members = next(iter(by_decay(observations).items()))
+    """Cross-entropy, at each weight decay, and no weight decay: accuracies and RNC1."""
+    arms = [
+        (evidence.observations(sweep), title, decay, members)
+        for sweep, title in (("cross-entropy", "cross-entropy"), ("no-decay", "no weight decay"))
+        for decay, members in by_decay(evidence.observations(sweep)).items()
+    ]
+    width = max(1.9, 5.6 / len(arms))
+    figure, axes = panels(len(arms), 2, width=width, height=1.8, sharex="col", sharey="row")
+    for column, (observations, title, decay, members) in enumerate(arms):
         _accuracies(axes[0, column], observations, members)
         axes[0, column].set(title=f"{title}, λ = {decay:g}" if decay else title, xlabel="")
         _logarithmic(axes[1, column], observations, "train/rnc1", RNC1, members)
