@@ -307,6 +307,27 @@ def test_a_delay_against_the_control_is_found_and_no_delay_as_well(make_evidence
     assert verdict(make_evidence(), "X7") == "reproduced"
 
 
+def test_an_explanation_is_pushed_by_each_of_its_measures(make_evidence):
+    delayed = make_evidence(factors={"cdnv": {AGAINST: 1.5}, "bound": {AGAINST: 1.5}})
+    assert [verdict(delayed, "X7", collapse=name) for name in ("rnc1", "cdnv")] == ["reproduced", "not reproduced"]
+    assert [verdict(delayed, "X8", flatness=name) for name in ("relative_flatness", "relative_flatness_bound")] == [
+        "not reproduced",
+        "reproduced",
+    ]
+    unpushed = JUDGES["X7"].judge(delayed.choosing(collapse="nc1"))
+    assert (unpushed.verdict, unpushed.because) == ("inconclusive", "nc1 was not pushed")
+
+
+def test_p_values_are_adjusted_for_the_explanations_not_for_their_measures_twice(make_evidence):
+    table = pushes(make_evidence(factors={"norm": {AGAINST: 1.5}, "cdnv": {AGAINST: 1.5}}))
+    found = table[(table["direction"] == "against") & (table["comparison"] == "arm − control")].set_index("push")
+    least = 2 / 2**8
+    assert found["p"]["norm"] == found["p"]["cdnv"] == pytest.approx(least)
+    assert found["p_holm"]["norm"] == pytest.approx(4 * least)  # beside collapse by RNC1, which did nothing
+    assert found["p_holm"]["cdnv"] == pytest.approx(4 * least)  # beside the norm, whose p is as small
+    assert found["p_holm"]["collapse"] == found["p_holm"]["bound"] == 1.0
+
+
 def test_a_push_that_only_does_what_its_control_does_is_no_evidence(make_evidence):
     both = make_evidence(factors={"flatness": {AGAINST: 1.5, ("control", "against"): 1.5}})
     assert verdict(both, "X8") == "not reproduced"

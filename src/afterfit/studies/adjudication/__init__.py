@@ -26,7 +26,7 @@ from afterfit.studies.study import Choice, Claim, Drawing, Study
 OURS = "none: a question of our own"
 RULE_OF_PUSHES = (
     "Later than the control (of the norm: the control later than the baseline), seed by seed, by the whole 95 % "
-    "interval of the mean difference of min(T, budget), and with p ≤ .05 after Holm over the pushed measures: "
+    "interval of the mean difference of min(T, budget), and with p ≤ .05 after Holm over the explanations: "
     "reproduced. The interval below 0, or the ratio of times within .8 to 1.25 with its whole interval: not "
     "reproduced. Else inconclusive. Several tasks: all of them."
 )
@@ -114,7 +114,7 @@ CLAIMS = (
         "95 % interval: reproduced; outside with its whole interval: not reproduced.",
         SWEEPS,
         partial(judge_not_needed, name="collapse"),
-        ("control",),
+        ("control", "collapse"),
     ),
     Claim(
         "X8",
@@ -124,7 +124,7 @@ CLAIMS = (
         RULE_OF_PUSHES,
         SWEEPS,
         partial(judge_needed, name="flatness"),
-        ("control",),
+        ("control", "flatness"),
     ),
     Claim(
         "X9",

@@ -17,12 +17,23 @@ from afterfit.studies.rules import Ruling, alike, all_of
 from afterfit.studies.study import Finding, Measured
 
 SLIGHT = math.log(1.05)  # a measure that moved by less than that was not moved
-BY_PUSH = {push.name: push for push in PUSHES}
+
+
+def push_of(evidence: Evidence, name: str) -> Push | None:
+    """The push of an explanation by the measure that is chosen for it, where there is a choice; None if not pushed."""
+    pushes = [push for push in PUSHES if push.explanation == name]
+    return next((push for push in pushes if push.rival == evidence.choices.get(name, pushes[0].rival)), None)
+
+
+def _not_pushed(evidence: Evidence, name: str) -> Finding:
+    return Finding("inconclusive", f"{evidence.choices[name]} was not pushed")
 
 
 def judge_not_needed(evidence: Evidence, name: str) -> Finding:
     """Pushed against the measure, runs generalise as soon as their controls do."""
-    push, comparison, other = BY_PUSH[name], _comparison(evidence), evidence.choices["control"]
+    push, comparison, other = push_of(evidence, name), _comparison(evidence), evidence.choices["control"]
+    if push is None:
+        return _not_pushed(evidence, name)
     rulings = []
     for task in PUSHED:
         row = _row(evidence, task, push, "against", comparison)
@@ -33,7 +44,9 @@ def judge_not_needed(evidence: Evidence, name: str) -> Finding:
 
 def judge_needed(evidence: Evidence, name: str) -> Finding:
     """Pushed against the measure, runs generalise later than their controls."""
-    push, comparison = BY_PUSH[name], _comparison(evidence)
+    push, comparison = push_of(evidence, name), _comparison(evidence)
+    if push is None:
+        return _not_pushed(evidence, name)
     rulings = [delayed(_row(evidence, task, push, "against", comparison), push, task) for task in PUSHED]
     return Finding(*all_of(*rulings), measured=_measured(evidence, push), notes=_notes(evidence, push))
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FAMILIES = {"collapse": COLOURS[0], "flatness": COLOURS[1], "entropy": COLOURS[2], "baseline": "#5b6472"}
-TASK_COLOURS = dict(zip(TASK_LABELS, (*COLOURS[:6], COLOURS[6]), strict=False))
 ARMS = {"arm": COLOURS[1], "control": COLOURS[5], "baseline": "#5b6472"}
+PUSHES_IN_A_ROW = 3
 QUESTIONS = (
     ("lead", "lead over\ngeneralisation (÷ T)", (-1.05, 1.05), 0.0),
     ("auc", "area under the ROC,\nheld-out seeds", (-0.02, 1.02), 0.5),
@@ -123,11 +123,15 @@ def draw_leads(evidence: Evidence) -> Figure:
 
 
 def draw_pushes(evidence: Evidence) -> Figure:
-    """One panel a push, one row a task: the times of its arms."""
-    figure, axes = panels(len(PUSHES), len(PUSHED), width=2.3, height=2.2, sharey="row")
-    for row, task in zip(axes, PUSHED, strict=True):
+    """One panel a push, some rows a task: the times of its arms."""
+    rows = -(-len(PUSHES) // PUSHES_IN_A_ROW)
+    figure, axes = panels(PUSHES_IN_A_ROW, rows * len(PUSHED), width=2.3, height=2.2, sharey="row")
+    for place, task in enumerate(PUSHED):
         budget = evidence.runs[task].experiment.steps
-        for ax, push in zip(row, PUSHES, strict=True):
+        of_task = axes[place * rows : (place + 1) * rows]
+        for ax in of_task.flat[len(PUSHES) :]:
+            ax.set_visible(False)
+        for ax, push in zip(of_task.flat, PUSHES, strict=False):
             times = arm_times(evidence, task, push)
             order = [("baseline", ""), *((arm, way) for way in DIRECTIONS for arm in ("arm", "control"))]
             for x, arm in enumerate(order):
@@ -136,8 +140,9 @@ def draw_pushes(evidence: Evidence) -> Figure:
             ax.set_xticks(range(len(order)), ["none", "against", "its control", "along", "its control"], rotation=40)
             ax.axhline(budget, color="#9aa3b2", linewidth=0.7, linestyle=":")
             ax.set_title(push.label)
-        row[0].set_ylabel(f"{TASK_LABELS[task]}\nstep of generalisation")
-        row[0].set_yscale("log")
+        for ax in of_task[:, 0]:
+            ax.set_ylabel(f"{TASK_LABELS[task]}\nstep of generalisation")
+            ax.set_yscale("log")
     return figure
 
 

@@ -1,9 +1,9 @@
 """What happens to the time to generalisation when one measure alone is pushed, against an equally large push elsewhere.
 
-Four measures are pushed, each both ways: along the way that its explanation claims to help, and against it.
+Six measures are pushed, each both ways: along the way that its explanation claims to help, and against it.
 
-- collapse: RNC1 of the minibatch is added to the loss (`CollapsePenalty`), or subtracted;
-- flatness: exact κ of the head, features normalised inside the penalty, is added (`FlatnessPenalty`), or subtracted;
+- collapse: RNC1, or CDNV, of the minibatch is added to the loss (`CollapsePenalty`), or subtracted;
+- flatness: κ of the head, exact or its published bound, is added (`FlatnessPenalty`), or subtracted;
 - entropy: the spectral entropy of the minibatch is pulled to a low target, or to a high one (`EntropyPenalty`);
 - norm: that of all parameters is held at one value (`ConstantNorm`): a small one, or one that the baseline only passes.
 
@@ -47,6 +47,7 @@ COLUMNS = (
 COMPARISONS = {f"{a} − {b}": (a, b) for a, b in (("arm", "control"), ("arm", "baseline"), ("control", "baseline"))}
 ISOLATED = "isolated"  # the one of them that leaves the push and nothing else: `Push.isolating`
 DIRECTIONS = ("against", "along")
+BY_PUSH = {push.name: push for push in PUSHES}
 
 
 def which(runs: Runs, push: Push, arm: str, direction: str) -> np.ndarray:
@@ -92,17 +93,22 @@ def _by_seed(times: Times, seeds: np.ndarray) -> Times:
 def pushes(evidence: Evidence) -> pd.DataFrame:
     """One row a task, push, direction and comparison: how many steps later, how many times as late, p and Holm's p.
 
-    Holm's adjustment is over the pushes of one task, direction and comparison: the explanations that are compared.
+    Holm's adjustment is over the explanations that are compared, by task, direction and comparison. Where one is pushed
+    by more than one of its measures, each is adjusted beside the first measures of the others.
     """
     import pandas as pd
 
     rows = [row for task in PUSHED for push in PUSHES for row in _compared(evidence, task, push)]
     table = pd.DataFrame(rows, columns=COLUMNS)
     table["p_holm"] = math.nan
+    first = [push.name for push in PUSHES if push.name == push.explanation]
     for _, family in table.groupby(["task", "direction", "comparison"]):
-        told = family["p"].dropna()
-        if len(told):
-            table.loc[told.index, "p_holm"] = list(holm(told.to_dict()).p.values())
+        told = family.set_index("push")["p"].dropna()
+        for row, name in family["push"].items():
+            if name in told:
+                explanation = BY_PUSH[str(name)].explanation
+                others = {each: told[each] for each in first if each in told and each != explanation}
+                table.loc[row, "p_holm"] = holm({**others, explanation: told[name]}).p[explanation]
     return table
 
 
