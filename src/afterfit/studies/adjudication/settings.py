@@ -110,7 +110,7 @@ def _arithmetic(label: str, operation: str) -> Setting:
     full = replace(preset("modular-addition").experiment, task=_pairs(97, 0.4, operation))
     return Setting(
         f"{label}, transformer",
-        tiny=_attentive(_pairs(7, 0.6, operation), tiny=True),
+        tiny=_attentive(_pairs(6, 0.6, operation), tiny=True),
         small=Size(_attentive(_pairs(47, 0.5, operation)), (0.0, 1.0), 2_500),
         full=Size(full, (0.0, 0.5, 1.0), 10_000),
     )
@@ -123,7 +123,7 @@ SETTINGS: Mapping[str, Setting] = {
     "addition": _arithmetic("a + b", "add"),
     "addition-mlp": Setting(
         "a + b, MLP",
-        tiny=_perceptron(_pairs(7, 0.6), 8),
+        tiny=_perceptron(_pairs(6, 0.6), 8),
         small=Size(_perceptron(_pairs(47, 0.7), 256), (0.0, 2.0), 5_000),
         full=Size(_perceptron(_pairs(97, 0.7), 512), (0.0, 0.5, 2.0), 20_000),
     ),
