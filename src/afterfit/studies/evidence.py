@@ -22,6 +22,14 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
+def _write(path: Path, text: str) -> None:
+    """Write a file as a whole, or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.part")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)
+
+
 def _whole_lines(path: Path) -> list[str]:
     """The lines of a file but for a last one that was cut off; none where there is no file."""
     text = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -79,14 +87,10 @@ class Evidence:
         rows, begun = self._unfinished(name)
         if not begun.exists() or json.loads(begun.read_text()) != key:  # rows of something else are of no use
             rows.unlink(missing_ok=True)
-            begun.parent.mkdir(parents=True, exist_ok=True)
-            begun.write_text(json.dumps(key), encoding="utf-8")
+            _write(begun, json.dumps(key))
         found = compute(self)
-        for target, text in ((path, found.to_csv(index=False)), (key_path, json.dumps(key))):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = target.with_name(f".{target.name}.part")
-            unfinished.write_text(text, encoding="utf-8")
-            unfinished.replace(target)
+        _write(path, found.to_csv(index=False))
+        _write(key_path, json.dumps(key))
         rows.unlink(missing_ok=True)
         begun.unlink()
         return pd.read_csv(path)  # as a later call would see it
@@ -105,8 +109,7 @@ class Evidence:
         there, items = _whole_lines(path), list(items)
         done = {json.dumps(item): found for item, found in map(json.loads, there)}
         missing = [item for item in items if json.dumps(item) not in done]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(f"{line}\n" for line in there), encoding="utf-8")
+        _write(path, "".join(f"{line}\n" for line in there))
         writing = Lock()
         with path.open("a", encoding="utf-8") as file, ThreadPoolExecutor(cores()) as pool:
 
