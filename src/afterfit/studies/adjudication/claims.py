@@ -26,7 +26,7 @@ MARGIN = (0.8, 1.25)  # of a ratio of times: what counts as alike
 LEVEL = 0.05
 SCOPE = (
     "Leads and forecasts say what goes with what in these runs, not what makes what; pushes are about the pushed task "
-    "only. Tasks: " + ", ".join(LABELS.values()) + "; pushed: " + ", ".join(LABELS[task] for task in PUSHED) + "."
+    "only. Tasks: " + "; ".join(LABELS.values()) + ". Pushed: " + "; ".join(LABELS[task] for task in PUSHED) + "."
 )
 
 
