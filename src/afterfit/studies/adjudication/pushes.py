@@ -103,10 +103,10 @@ def pushes(evidence: Evidence) -> pd.DataFrame:
     table["p_holm"] = math.nan
     first = [push.name for push in PUSHES if push.name == push.explanation]
     for _, family in table.groupby(["task", "direction", "comparison"]):
-        told = family.set_index("push")["p"].dropna()
-        for row, name in family["push"].items():
+        told = {str(name): float(p) for name, p in zip(family["push"], family["p"], strict=True) if not math.isnan(p)}
+        for row, name in zip(family.index, map(str, family["push"]), strict=True):
             if name in told:
-                explanation = BY_PUSH[str(name)].explanation
+                explanation = BY_PUSH[name].explanation
                 others = {each: told[each] for each in first if each in told and each != explanation}
                 table.loc[row, "p_holm"] = holm({**others, explanation: told[name]}).p[explanation]
     return table
