@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import tyro
 
 from afterfit.cli_options import parse, vary_of
-from afterfit.cli_run import RunOptions, ends_told, of_workers, progress_of
+from afterfit.cli_run import RunOptions, ends_told, of_workers, progress_of, start_jax
 from afterfit.parts import require
 
 
@@ -42,13 +42,11 @@ def plan_command(preset: str, arguments: list[str]) -> int:
 
 
 def _carried_out(preset: str, options: PlanOptions, changes: dict[str, Any]) -> int:
-    import jax
     from rich.console import Console
 
+    start_jax(options.workers)
     from afterfit.lab.plan import plan
 
-    if options.workers != 0:
-        jax.config.update("jax_platforms", "cpu")  # here it is planned only: an accelerator is the workers' alone
     console = Console()
     values = {field: [float(value) for value in listed] for field, listed in vary_of(options.vary).items()}
     with ends_told():

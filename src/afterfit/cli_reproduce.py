@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 
 def reproduce_command(command: Any) -> int:
     """Run a study, then print the table of verdicts and where its page is."""
-    import jax
+    if command.scale == "smoke":  # trains for moments: to compile well would take the most of its time
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0".strip()
     from rich.console import Console
 
-    from afterfit.cli_run import RunOptions, ends_told, progress_of
+    from afterfit.cli_run import RunOptions, ends_told, progress_of, start_jax
+
+    start_jax(command.workers)
     from afterfit.report import study_table
     from afterfit.studies.reproduce import reproduce
 
-    if command.workers != 0:
-        jax.config.update("jax_platforms", "cpu")  # here it is planned and judged only: an accelerator is the workers'
     console = Console()
     progress = progress_of(RunOptions(quiet=command.quiet), console)
     claims = [claim.strip().upper() for claim in command.claims.split(",")] if command.claims else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import Annotated, Any
 import tyro
 
 from afterfit.cli_options import MemberOptions, parse, vary_of
+from afterfit.engine.machine import compilation_cache, compilation_settings
 from afterfit.parts import SpecError, require
 
 
@@ -105,6 +107,16 @@ def of_workers(options: RunOptions) -> dict[str, Any]:
     return {"cluster": options.cluster, "checkpoints": options.checkpoints, "retries": options.retries}
 
 
+def start_jax(workers: int | None) -> None:
+    """Import JAX as a command needs it: with compiled programs kept, and away from an accelerator of the workers'."""
+    for name, value in compilation_settings(compilation_cache()).items():
+        os.environ.setdefault(name, value)
+    import jax
+
+    if workers != 0:
+        jax.config.update("jax_platforms", "cpu")  # here it is planned and looked at only
+
+
 @contextmanager
 def ends_told() -> Iterator[None]:
     """Training that is stopped, or of which a batch failed, ends the command with a line on how to go on."""
@@ -123,13 +135,11 @@ def ends_told() -> Iterator[None]:
 
 def _train(options: RunOptions, trained: Callable[[Any], Any]) -> int:
     """Train with the progress that is wanted, then print the table of members and where the report is."""
-    import jax
     from rich.console import Console
 
     from afterfit.cli_look import show_runs
 
-    if options.workers != 0:
-        jax.config.update("jax_platforms", "cpu")  # here it is planned only: an accelerator is the workers' alone
+    start_jax(options.workers)
     console = Console()
     with ends_told():
         runs = trained(progress_of(options, console))

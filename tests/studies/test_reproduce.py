@@ -172,6 +172,22 @@ def test_claims_that_are_asked_for_run_only_what_they_need(tmp_path):
     assert done.record["command"] == "afterfit reproduce tiny --scale quick --claims T2"
 
 
+@pytest.mark.parametrize(
+    ("scale", "asked", "workers"), [("smoke", {}, 0), ("smoke", {"workers": 1}, 1), ("quick", {}, None)]
+)
+def test_the_smoke_scale_is_trained_here_unless_workers_are_asked_for(tmp_path, monkeypatch, scale, asked, workers):
+    seen = []
+
+    def stop(*args, workers, **how):
+        seen.append(workers)
+        raise SystemExit
+
+    monkeypatch.setattr(machinery, "run", stop)
+    with pytest.raises(SystemExit):
+        af.reproduce("tiny", scale=scale, out=tmp_path / "t", **asked)
+    assert seen == [workers]
+
+
 def test_the_smoke_scale_gives_no_verdicts(tmp_path):
     done = af.reproduce("tiny", scale="smoke", out=tmp_path / "smoke", workers=0)
     assert set(done.verdicts.values()) == {None}

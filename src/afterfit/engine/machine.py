@@ -65,11 +65,18 @@ def worker_environment(compilation_cache: str | None) -> dict[str, str]:
         flags = environment.get("XLA_FLAGS", "")
         environment |= SINGLE_THREAD | {"XLA_FLAGS": f"{flags} --xla_cpu_multi_thread_eigen=false".strip()}
         environment.setdefault("JAX_PLATFORMS", "cpu")
-    if compilation_cache:
-        environment.setdefault("JAX_COMPILATION_CACHE_DIR", compilation_cache)
-        environment.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
-        environment.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
+    for name, value in compilation_settings(compilation_cache).items() if compilation_cache else ():
+        environment.setdefault(name, value)
     return environment
+
+
+def compilation_settings(folder: str) -> dict[str, str]:
+    """What tells JAX, in the environment, to keep compiled programs in a folder."""
+    return {
+        "JAX_COMPILATION_CACHE_DIR": folder,
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
+    }
 
 
 def compilation_cache() -> str:

@@ -86,7 +86,8 @@ def reproduce(
             verdicts are preliminary; "full" has the published sizes as far as two cores reach in hours.
         claims: judge these only, and run only what they need; all by default.
         out: the folder; runs/NAME-SCALE by default.
-        workers: as for `run`.
+        workers: as for `run`; the smoke scale is trained in this process if nothing else is asked for, because to start
+            workers takes longer than its training.
         progress: as for `run`; told of each sweep in turn.
         cluster: as for `run`.
         checkpoints: as for `run`.
@@ -101,6 +102,8 @@ def reproduce(
     chosen = chosen_claims(found, claims)
     folder = Path(out) if out is not None else Path("runs") / f"{name}-{scale}"
     told = progress or Silent()
+    if scale == "smoke" and workers is None and cluster is None and checkpoints is None:
+        workers = 0
     how: dict[str, Any] = {"workers": workers, "cluster": cluster, "checkpoints": checkpoints, "retries": retries}
     sweeps = _needed(found, scale, chosen)
     for sweep in sweeps:  # refuse before anything is trained
