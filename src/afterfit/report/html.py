@@ -15,6 +15,8 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
+from afterfit.files import write_whole
+
 from . import wording
 from .arm_comparisons import DRAWS
 from .arm_tables import arm_section
@@ -50,10 +52,7 @@ def write_html(
     """
     path = Path(folder_or_path)
     path = path if path.suffix == ".html" else path / "report.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.part")
-    unfinished.write_text(page(observations, events, meta, fans), encoding="utf-8")
-    unfinished.replace(path)
+    write_whole(path, page(observations, events, meta, fans))
     return path
 
 

@@ -8,6 +8,8 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from afterfit.files import write_whole
+
 from . import wording
 from .setup import setup_tables
 
@@ -39,9 +41,7 @@ def write_study(path: Path, record: Mapping[str, Any], folder: Path) -> Path:
         setup=list(setup_tables(record)),
         hours=duration(record["wall_seconds"]),
     )
-    unfinished = path.with_name(f".{path.name}.part")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
+    write_whole(path, text)
     return path
 
 

@@ -14,20 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from afterfit._version import __version__
 from afterfit.engine.machine import cores
+from afterfit.files import write_whole
 from afterfit.lab.runs import Runs
 from afterfit.studies.study import Scale
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file as a whole, or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.part")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
 
 
 def _whole_lines(path: Path) -> list[str]:
@@ -87,10 +80,10 @@ class Evidence:
         rows, begun = self._unfinished(name)
         if not begun.exists() or json.loads(begun.read_text()) != key:  # rows of something else are of no use
             rows.unlink(missing_ok=True)
-            _write(begun, json.dumps(key))
+            write_whole(begun, json.dumps(key))
         found = compute(self)
-        _write(path, found.to_csv(index=False))
-        _write(key_path, json.dumps(key))
+        write_whole(path, found.to_csv(index=False))
+        write_whole(key_path, json.dumps(key))
         rows.unlink(missing_ok=True)
         begun.unlink()
         return pd.read_csv(path)  # as a later call would see it
@@ -109,7 +102,7 @@ class Evidence:
         there, items = _whole_lines(path), list(items)
         done = {json.dumps(item): found for item, found in map(json.loads, there)}
         missing = [item for item in items if json.dumps(item) not in done]
-        _write(path, "".join(f"{line}\n" for line in there))
+        write_whole(path, "".join(f"{line}\n" for line in there))
         writing = Lock()
         with path.open("a", encoding="utf-8") as file, ThreadPoolExecutor(cores()) as pool:
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from afterfit.files import write_whole
 from afterfit.lab.environment import describe
 from afterfit.lab.how import RETRIES
 from afterfit.lab.progress import Progress, Silent
@@ -152,7 +153,7 @@ def _claim_folder(folder: Path, name: str, scale: Scale) -> None:
         return
     folder.mkdir(parents=True, exist_ok=True)
     require(not any(folder.iterdir()), "out", str(folder), "is not empty and holds no study: choose another folder")
-    mark.write_text(json.dumps(content), encoding="utf-8")
+    write_whole(mark, json.dumps(content))
 
 
 @contextmanager
@@ -163,7 +164,7 @@ def _clock(folder: Path) -> Iterator[float]:
     try:
         yield before
     finally:
-        path.write_text(json.dumps(before + time.monotonic() - began), encoding="utf-8")
+        write_whole(path, json.dumps(before + time.monotonic() - began))
 
 
 def _trained(sweep: Sweep, folder: Path, how: Mapping[str, Any], progress: Progress) -> Runs:
@@ -270,12 +271,8 @@ def _write(folder: Path, record: dict[str, Any]) -> None:
     """The record as JSON, and the page."""
     from afterfit.report import write_study
 
-    target = folder / "record" / "record.json"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_name(f".{target.name}.part")
     text = json.dumps(plain(record), indent=1, ensure_ascii=False, allow_nan=False)
-    unfinished.write_text(text + "\n", encoding="utf-8")
-    unfinished.replace(target)
+    write_whole(folder / "record" / "record.json", text + "\n")
     write_study(folder / "study.html", plain(record), folder / "record")
 
 
