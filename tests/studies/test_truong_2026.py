@@ -253,6 +253,10 @@ def test_a_collapse_that_also_comes_where_nothing_generalises_is_a_false_alarm()
     found = judged("C13", evidence(no_decay=grokked, random_labels=loud, mlp=loud))
     assert found.measured[0].n == 12  # runs that do generalise are no false alarms
     assert found.verdict == "not reproduced"
+    followed = {each.what.partition(":")[0]: each for each in found.measured if "followed" in each.what}
+    assert followed["no weight decay"].value is None  # all of them generalised
+    assert followed["MLP"].value == 20_000  # the budget of the planted runs
+    assert followed["MLP"].n == 6
     assert verdict("C13", no_decay=quiet, random_labels=quiet, mlp=loud) == "not reproduced"  # one kind is enough
 
 

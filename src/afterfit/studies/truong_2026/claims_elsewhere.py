@@ -172,6 +172,8 @@ def false_alarms(evidence: Evidence) -> Finding:
         if found is not None:
             rulings.append(rules.direction(said, found, above=0.5, sign=-1))
         measured.append(Measured.of(said, found))
+        followed = float(outcome.time[outcome.censored].min()) if without else None
+        measured.append(Measured(f"{label}: fewest steps that these were followed", followed, n=without, unit="steps"))
         measured.append(Measured(f"{label}: runs that generalised after all", outcome.events, n=len(outcome)))
     pooled = share(alarms, n) if n else None
     measured.insert(0, Measured.of("the same, all kinds of runs together", pooled, "not given"))
