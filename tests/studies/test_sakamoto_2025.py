@@ -105,8 +105,10 @@ def _number(name):
 def test_half_way_is_between_the_start_and_the_end():
     steps = np.arange(0, 20)
     assert half_way(steps, np.where(steps < 9, 0.0, 1.0)) == 9
-    assert half_way(steps, np.where(steps < 9, 5.0, 1.0)) == 9
-    assert half_way(steps, np.maximum(0, 10.0 - abs(steps - 5))) == 10  # rises first, to 10 at step 5
+    assert half_way(steps, np.where(steps < 9, 5.0, 1.0), falls=True) == 9
+    assert half_way(steps, np.maximum(0, 10.0 - abs(steps - 5)), falls=True) == 10  # rises first, to 10 at step 5
+    unfinished = np.array([0.26, 0.4, *[0.42] * 8, 0.4, 0.39, 0.38, 0.37, 0.36, *[0.35] * 5])  # nearer its end at first
+    assert half_way(steps, unfinished, falls=True) == 12
     assert half_way(steps, np.ones(20)) is None  # goes nowhere
     assert half_way(steps[:5], steps[:5] * 1.0) is None  # too few observations
 
@@ -118,6 +120,9 @@ def test_a_run_groks_if_it_gains_late_and_not_otherwise():
     at_once = made(decays=(0.1,), unit=30.0)  # generalises at 300, fits at 500
     assert not any(run["groks"] for run in per_run(evidence(mnist=at_once), "mnist"))
     assert all(run["rises"] for run in per_run(evidence(mnist=at_once), "mnist"))
+    # half of the gain comes between the step of memorisation and twice that
+    soon = per_run(evidence(mnist=made(decays=(0.1,), unit=70.0, gain=0.3)), "mnist")
+    assert all(run["gain"] < 0.2 for run in soon)
     never = made(decays=(0.1,), fit=1e9)
     assert {run["memorised"] for run in per_run(evidence(mnist=never), "mnist")} == {None}
 
@@ -201,6 +206,14 @@ def test_early_birds_speak_against_the_explanation():
     assert verdict("A12", mnist=none, fashion=none).verdict == "inconclusive"
 
 
+def test_a_collapse_that_has_only_begun_tells_nothing_and_is_counted():
+    begun = made(decays=(0.3, 0.03), lag=20.0)  # with .03 RNC1 has not come to ε₂
+    assert {run["decay"] for run in per_run(evidence(mnist=begun), "mnist") if run["rnc1"] is None} == {0.03}
+    found = CLAIMS["A12"].judge(evidence(mnist=begun, fashion=made(decays=(0.3,), lag=20.0)))
+    assert found.measured[-1].what.startswith("runs left out")
+    assert (found.measured[-1].value, found.measured[-1].n) == (5, 15)
+
+
 def test_without_decay_nothing_may_happen():
     seeds = tuple(range(42, 48))
     assert verdict("A14", no_decay=made(decays=(0.001,), unit=1e9, power=0, seeds=seeds)).verdict == "reproduced"
@@ -208,17 +221,17 @@ def test_without_decay_nothing_may_happen():
     assert verdict("A14", no_decay=made(decays=(0.001,), unit=1e9, power=0, seeds=(42,))).verdict == "inconclusive"
 
 
-def information_table(sign=1.0, members=20):
+def information_table(sign=1.0, members=20, fall=3.0):
     steps = [1_000, 8_000, 16_000, 25_000, 40_000, 60_000]
     rows = []
     for member in range(members):
         for index, step in enumerate(steps):
-            rnc1 = 0.3 / 3**index
+            rnc1 = 0.3 / fall**index
             value = sign * (1 + np.log(rnc1))
             rows.append({
                 "member": member, "step": step, "rnc1_mean_norm": rnc1, "rnc1_max_norm": rnc1 / 2,
                 "superfluous_entropies": value, "superfluous_ksg": value, "nhsic_difference": 2 * value,
-                "doubt_entropies": np.nan, "doubt_ksg": "too much",
+                "doubt_entropies": np.nan, "doubt_ksg": "too much", "error_entropies": 0.1, "error_ksg": 0.1,
             })  # fmt: skip
     return {"information": pd.DataFrame(rows)}
 
@@ -228,7 +241,10 @@ def test_compression_must_fall_with_rnc1():
     assert verdict("A4", information_table(), mnist=runs).verdict == "reproduced"
     assert verdict("A4", information_table(-1.0), mnist=runs).verdict == "not reproduced"
     assert verdict("A4", information_table(members=3), mnist=runs).verdict == "inconclusive"
-    assert verdict("A4", information_table(), mnist=made(fit=1e9)).verdict == "inconclusive"
+    assert verdict("A4", information_table(fall=1.01), mnist=runs).verdict == "inconclusive"  # nothing collapses
+    assert verdict("A4", information_table(), mnist=made(fit=1e9)).verdict == "reproduced"  # fitted or not
+    note = verdict("A4", information_table(), mnist=runs).notes[1]
+    assert "below 0 by more than two standard errors at 120 of 120" in note
 
 
 def test_margins_must_shrink_in_the_unit_that_was_chosen():
@@ -236,6 +252,7 @@ def test_margins_must_shrink_in_the_unit_that_was_chosen():
     table = pd.DataFrame(rows, columns=["member", "step"])
     table["spread"] = np.where(table["step"] == 16_000, 4.0, 2.0) * (1 + 0.01 * table["member"])
     table["gap"] = np.where(table["step"] == 16_000, 8.0, 2.0)
+    table["feature_norm"] = np.where(table["step"] == 16_000, 3.0, 1.0)
     given = evidence({"margin_spreads": table}, mnist=made())
     assert CLAIMS["A5"].judge(given).verdict == "reproduced"
     assert CLAIMS["A5"].judge(given.choosing(margin_unit="gap")).verdict == "not reproduced"

@@ -54,10 +54,15 @@ def courses(
 
 
 def step_axis(axes: Axes, *, log: bool = True) -> None:
-    """Steps along the bottom; logarithmic from 1 on unless told otherwise."""
+    """Steps along the bottom; logarithmic from 1 on, or in thousands."""
+    from matplotlib.ticker import EngFormatter, MaxNLocator
+
     if log:
         axes.set_xscale("symlog", linthresh=1)
-        axes.set_xlim(left=0)
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.set_xlim(left=0)
     axes.set_xlabel("step")
 
 

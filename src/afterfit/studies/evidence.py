@@ -29,6 +29,12 @@ def _whole_lines(path: Path) -> list[str]:
     return text[: text.rfind("\n") + 1].splitlines()
 
 
+def kept_steps(runs: Runs, member: int) -> list[int]:
+    """The steps at which a member's parameters are kept and are numbers: not the end of one that diverged."""
+    record = runs.members[member]
+    return [step for step in runs.snapshots(member) if record.status != "diverged" or step < record.step]
+
+
 @dataclass(frozen=True)
 class Evidence:
     """The runs of a study and the choices under which they are read.

@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 BLUE, RED, GREEN, PINK, ORANGE, SKY, BLACK = COLOURS
 Drawn = Iterable[tuple[str, str, "xr.Dataset", Arm]]
 """What is drawn: label, colour, observations, members."""
+NETWORKS = {"addition": "the paper's network", "collapse": "one layer", "mnist-collapse": "MNIST"}  # by sweep
 
 
 def figure_1(evidence: Evidence) -> Figure:
     """Accuracy, clustering, flatness exact and bound, representativeness; the paper's network, then the small one."""
     table: Any = evidence.table("along_training", along_training, VIEWED)
     figure, axes = panels(4, 2)
-    for row, sweep, name in zip(axes, ("addition", "collapse"), ("the paper's network", "one layer"), strict=True):
+    for row, sweep in zip(axes, ("addition", "collapse"), strict=True):
         observations, members = evidence.observations(sweep), untreated(evidence, sweep)
         lines = (
             (row[0], "train/accuracy", BLUE, "train"), (row[0], "test/accuracy", RED, "validation"),
@@ -43,7 +44,7 @@ def figure_1(evidence: Evidence) -> Figure:
             middle = shown.groupby("step")[f"representativeness_{kernel}"].median()
             row[3].plot(middle.index, middle.values, "o-", markersize=2, color=colour, label=f"{kernel} kernel")
         row[3].axhline(0, color="0.7", linewidth=0.6)
-        row[0].set_title(name)
+        row[0].set_title(NETWORKS[sweep])
         row[0].set_ylim(0, 1.02)
         texts = ("accuracy", "NC clustering", "relative flatness", "representativeness")
         for panel, text in zip(row, texts, strict=True):
@@ -127,7 +128,7 @@ def proposition(evidence: Evidence) -> Figure:
             middle.plot(run["step"], ratio, "o-", markersize=2, linewidth=0.7, color=colour)
             right.plot(run["step"], run["self_duality"], "o-", markersize=2, linewidth=0.7, color=colour)
             right.plot(run["step"], run["within_class"], "s:", markersize=2, linewidth=0.7, color=colour)
-        drawn.append((str(sweep), colour))
+        drawn.append((NETWORKS.get(str(sweep), str(sweep)), colour))
     middle.axhline(1, color="0.6", linewidth=0.6)
     middle.set_yscale("log")
     right.set_yscale("log")
@@ -164,4 +165,5 @@ def _rows_of_arms(row: Any, drawn: Sequence[tuple[str, str, Any, Arm]], name: st
         step_axis(panel)
         if measure != "test/accuracy":
             panel.set_yscale("log")
-    key(row[0], [(label, colour) for label, colour, _, _ in drawn])
+    entries = [(label, colour) for label, colour, _, _ in drawn]
+    key(row[-1], entries, loc="center left", bbox_to_anchor=(1.0, 0.5))  # beside the row: courses fill the panels

@@ -45,6 +45,7 @@ def fitting_and_margins(evidence: Evidence) -> Figure:
     key(axes[0, 0], [("train", TRAIN), ("test", TEST)], loc="upper left")
     table: Any = evidence.table("margins", margins, (SWEEP,))
     steps = sorted(table["step"].unique().tolist())
+    axes[0, 2].sharey(axes[0, 1])
     for place, step in zip(axes[0, 1:], steps, strict=False):
         shown = table[table["step"] == step]
         groups = [shown["margin"][shown["label"] == c].to_numpy() for c in PAIR]

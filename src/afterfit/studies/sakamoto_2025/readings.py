@@ -88,24 +88,24 @@ def value_near(observations: xr.Dataset, member: int, measure: str, step: int) -
     return float(values[nearest]) if abs(steps[nearest] - step) <= NEAR * step else None
 
 
-def half_way(steps: np.ndarray, values: np.ndarray) -> int | None:
+def half_way(steps: np.ndarray, values: np.ndarray, *, falls: bool = False) -> int | None:
     """The first step at which a course has gone half of its way to its end; None if it goes nowhere.
 
-    The way begins where the course is farthest from its end, and the end is the median of the last five observations.
-    RNC1 rises a little before it falls, and a network may generalise before it memorises: so neither the first
-    observation nor memorisation can be the beginning.
+    The way begins at the least value (at the largest, of a course that falls), and the end is the median of the last
+    five observations. RNC1 rises a little before it falls, and a network may generalise before it memorises: so neither
+    the first observation nor memorisation can be the beginning.
     """
     if len(steps) <= LAST:
         return None
     end = float(np.median(values[-LAST:]))
-    start = int(np.argmax(np.abs(values - end)))
+    start = int(np.argmax(values) if falls else np.argmin(values))
     if abs(values[start] - end) < 1e-9:
         return None
     return int(steps[start:][np.argmax((values[start:] - values[start]) / (end - values[start]) >= 0.5)])
 
 
 def late_gain(observations: xr.Dataset, member: int, memorised: int | None) -> float | None:
-    """How much test accuracy a run gains later than twice its memorisation, over what it had at memorisation.
+    """How much test accuracy a run gains from twice the step of its memorisation on, over what it had then.
 
     None where the run was not observed for so long, or did not memorise.
     """
@@ -113,14 +113,15 @@ def late_gain(observations: xr.Dataset, member: int, memorised: int | None) -> f
         return None
     steps, values = course(observations, member, "test/accuracy")
     late = steps >= LATE * max(memorised, 1)
-    return float(values[late].max() - values[steps >= memorised][0]) if late.any() else None
+    return float(values[late].max() - values[late][0]) if late.any() else None
 
 
 def per_run(evidence: Evidence, sweep: str) -> list[dict[str, Any]]:
     """One dictionary a run: member, decay, memorisation, late gain, whether it rises and groks, and half ways.
 
-    `rises`: test accuracy ends .2 or more above its least. `accuracy` and `rnc1` are the steps at which test accuracy
-    and RNC1 (as it is, or its logarithm, by the choice "half_way") are half way, None where the run does not rise.
+    `rises`: test accuracy ends .2 or more above its least; `falls`: RNC1 comes to ε₂. `accuracy` and `rnc1` are the
+    steps at which test accuracy and RNC1 (as it is, or its logarithm, by the choice "half_way") are half way, None
+    where the run does not rise or, for RNC1, has not come to ε₂: a fall that has just begun has no half way.
     `nc2` is log NC2 at the end over the largest.
     """
     observations, events = evidence.observations(sweep), evidence.events(sweep)
@@ -133,17 +134,22 @@ def per_run(evidence: Evidence, sweep: str) -> list[dict[str, Any]]:
         rises = len(accuracy) > LAST and bool(np.median(accuracy[-LAST:]) - accuracy.min() >= LATE_GAIN)
         run = {"member": member, "seed": int(row["seed"]), "decay": float(row.get(DECAY, np.nan)), "rises": rises}
         run |= {"memorised": memorised, "gain": gain, "groks": gain is not None and gain >= LATE_GAIN}
-        run |= {"accuracy": half_way(steps, accuracy) if rises else None, "rnc1": None, "nc2": None}
+        run |= {"accuracy": half_way(steps, accuracy) if rises else None, "falls": False, "rnc1": None, "nc2": None}
         found.append(run | (_collapse(evidence, observations, member) if rises else {}))
     return found
 
 
 def _collapse(evidence: Evidence, observations: xr.Dataset, member: int) -> dict[str, Any]:
     steps, spread = course(observations, member, rnc1_name(evidence))
+    falls = bool(len(spread) and spread.min() <= epsilon_2(evidence))
     spread = np.log(np.maximum(spread, 1e-12)) if evidence.choices["half_way"] == "logarithm" else spread
     logs = np.log(np.maximum(course(observations, member, "train/nc2")[1], 1.0))
     known = len(logs) > LAST and logs.max() > 0
-    return {"rnc1": half_way(steps, spread), "nc2": float(np.median(logs[-LAST:]) / logs.max()) if known else None}
+    return {
+        "falls": falls,
+        "rnc1": half_way(steps, spread, falls=True) if falls else None,
+        "nc2": float(np.median(logs[-LAST:]) / logs.max()) if known else None,
+    }
 
 
 def mean_of(values: list[float]) -> Comparison | None:

@@ -7,9 +7,11 @@ MNIST and Fashion-MNIST two, the open questions and gradient descent one and a h
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from afterfit.models import CNN, MLP, Model, VisionTransformer
+from afterfit.report.wording import counted
 from afterfit.spec import SGD, CrossEntropy, Every, Experiment, Logarithmic, Minibatch, Paced, SquaredError, Threshold
 from afterfit.spec.events import MEMORISED
 from afterfit.spec.presets import preset
@@ -89,9 +91,9 @@ def _like_main(scale: Scale, steps: dict[Scale, int], name: str = "sakamoto-2025
 
 
 def fashion(scale: Scale) -> Sweep:
-    """Fashion-MNIST: figure 6."""
-    decays = {"smoke": (0.3,), "quick": (0.3,), "full": DECAYS}[scale]
-    seeds = SEEDS[: 1 if scale == "smoke" else 2]
+    """Fashion-MNIST: figure 6. Of the six decays those with which an MLP memorises first and is done by the end."""
+    decays = {"smoke": (0.3,), "quick": (0.1,), "full": (0.1, 0.03, 0.01)}[scale]
+    seeds = SEEDS[: {"smoke": 1, "quick": 2, "full": 4}[scale]]
     experiment = _like_main(scale, {"smoke": 100, "quick": 12_000, "full": 100_000}, "sakamoto-2025-fashion")
     return Sweep("fashion", "Fashion-MNIST, 1,000 images", experiment, seeds, {"optimizer.weight_decay": decays})
 
@@ -123,23 +125,24 @@ def _images(scale: Scale, model: Model, steps: int) -> Experiment:
     return experiment
 
 
-# Of their weight decay nothing is published: the largest of the six, with which an MLP's classes contract within 8,000
-# steps (1/(λη) is 3,333), and six seeds, rather than a few runs that are too short for the others.
-LARGEST_DECAY = {"optimizer.weight_decay": DECAYS[:1]}
+# Of their weight decay nothing is published. With .1 an MLP memorises by step 5,000 at .15 of the test set and is at .7
+# by step 12,000: it groks by the rule of A6 within the budget (with .3 it generalises while it memorises). And six
+# seeds, rather than a few runs with each decay.
+GROKKING_DECAY = {"optimizer.weight_decay": (0.1,)}
 
 
 def cnn(scale: Scale) -> Sweep:
     """The CNN of figure 7."""
-    experiment = _images(scale, CNN(init_scale=8.0), steps=8_000)
+    experiment = _images(scale, CNN(init_scale=8.0), steps=12_000)
     seeds = SIX_SEEDS if scale == "full" else SEEDS[:1]
-    return Sweep("cnn", "a CNN on 1,000 MNIST images", experiment, seeds, LARGEST_DECAY)
+    return Sweep("cnn", "a CNN on 1,000 MNIST images", experiment, seeds, GROKKING_DECAY)
 
 
 def transformer(scale: Scale) -> Sweep:
     """The vision transformer of figure 9."""
     experiment = _images(scale, VisionTransformer(init_scale=8.0), steps=12_000)
     seeds = SIX_SEEDS if scale == "full" else SEEDS[:1]
-    return Sweep("transformer", "a vision transformer on 1,000 MNIST images", experiment, seeds, LARGEST_DECAY)
+    return Sweep("transformer", "a vision transformer on 1,000 MNIST images", experiment, seeds, GROKKING_DECAY)
 
 
 GD_RATES = (0.01, 0.005)  # for 64 samples; the loss is a sum, so they fall with more
@@ -183,3 +186,14 @@ def gradient_descent(scale: Scale) -> Sweep:
     seeds = (1,) if scale == "smoke" else (1, 2, 3)
     vary = {"optimizer.weight_decay": decays, "optimizer.learning_rate": rates}
     return Sweep("gradient-descent", f"theorem 4.3's setting, {samples} digits", experiment, seeds, vary)
+
+
+def in_place(sweep: Callable[[Scale], Sweep]) -> str:
+    """What is run in place of the published decays, seeds and 100,000 steps, at the full and at the quick scale."""
+    made = {scale: sweep(scale) for scale in ("full", "quick")}
+    return "; ".join(f"{scale}: {_said(each)}" for scale, each in made.items())
+
+
+def _said(sweep: Sweep) -> str:
+    decays = ", ".join(f"{decay:g}" for decay in sweep.vary["optimizer.weight_decay"])
+    return f"{counted(len(sweep.seeds), 'seed')}, weight decay {decays}, {sweep.experiment.steps:,} steps"

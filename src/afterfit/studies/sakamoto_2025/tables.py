@@ -12,6 +12,7 @@ import numpy as np
 
 from afterfit import measures as m
 from afterfit import theory
+from afterfit.studies.evidence import kept_steps
 from afterfit.studies.sakamoto_2025.readings import DECAY
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def kept(runs: Runs, *, first_seed: bool = False, steps: tuple[int, ...] = STEPS
     for record in runs.members:
         if first_seed and record.seed != first:
             continue
-        there = runs.snapshots(record.member)
+        there = kept_steps(runs, record.member)
         found = {_first_from(there, step) for step in steps}
         for step in sorted(step for step in found if step is not None):
             yield Kept(record.member, record.seed, float(record.varied[DECAY]), step)
@@ -144,7 +145,7 @@ def widest(features: np.ndarray, count: int) -> np.ndarray:
 
 def margin_steps(runs: Runs, member: int) -> tuple[int, int] | None:
     """The two snapshots of figure 2, or the last one that is kept in place of the second; None without two."""
-    there = runs.snapshots(member)
+    there = kept_steps(runs, member)
     late = _first_from(there, LATE) or max(there, default=0)
     early = _first_from(there[:-1], EARLY) or min(there, default=0)
     return (early, late) if early < late else None
@@ -210,7 +211,7 @@ def rates(evidence: Evidence) -> pd.DataFrame:
     runs = evidence.runs[SWEEP]
     rows = []
     for record in runs.members:
-        step = max(runs.snapshots(record.member), default=None)
+        step = max(kept_steps(runs, record.member), default=None)
         if step is None:
             continue
         at = Kept(record.member, record.seed, float(record.varied[DECAY]), step)

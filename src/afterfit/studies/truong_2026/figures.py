@@ -11,7 +11,7 @@ from afterfit.analysis import kaplan_meier
 from afterfit.analysis.forecast_power_law import PowerLaw
 from afterfit.analysis.forecast_runs import horizon_of
 from afterfit.analysis.times import Times
-from afterfit.studies.drawings import COLOURS, courses, key, panels
+from afterfit.studies.drawings import COLOURS, courses, key, panels, step_axis
 from afterfit.studies.study import Drawing
 from afterfit.studies.truong_2026.claims_forecasts import grokking_runs, relative_errors
 from afterfit.studies.truong_2026.readings import (
@@ -53,7 +53,8 @@ def phases(evidence: Evidence) -> Figure:
         _marks(row[1], evidence, sweep)
         courses(row[2], observations, "weight_norm", colour=GREEN)
         for cell, label in zip(row, ("accuracy", ENTROPY_LABEL, "norm of all parameters"), strict=True):
-            cell.set(xlabel="step", ylabel=label, title=FRACTIONS[sweep] if cell is row[0] else "")
+            cell.set(ylabel=label, title=FRACTIONS[sweep] if cell is row[0] else "")
+            step_axis(cell, log=False)
     return figure
 
 
@@ -75,7 +76,7 @@ def order_of_events(evidence: Evidence) -> Figure:
     """Every run of every sweep: when it memorised, collapsed and generalised."""
     table = evidence.table("runs", all_runs, tuple(evidence.runs))
     table = table.sort_values(["sweep", "arm", "seed"], kind="stable", na_position="first").reset_index(drop=True)
-    figure, axes = panels(1, width=6.0, height=max(2.5, 0.13 * len(table) + 0.8))
+    figure, axes = panels(1, width=6.0, height=min(max(2.5, 0.13 * len(table) + 0.8), 9.0))
     cell = axes[0, 0]
     events = (("memorised", BLUE), ("collapsed", ORANGE), ("generalised", RED))
     for place, row in table.iterrows():
@@ -105,7 +106,8 @@ def interventions(evidence: Evidence) -> Figure:
         members = mixing["member"].values[np.isclose(strengths, strength)]
         courses(axes[0, 0], mixing, entropy(evidence), colour=colour, members=members.tolist())
         arms[f"α = {strength:.1f}"] = (arm, colour)
-    axes[0, 0].set(xlabel="step", ylabel=ENTROPY_LABEL)
+    axes[0, 0].set_ylabel(ENTROPY_LABEL)
+    step_axis(axes[0, 0], log=False)
     _survival(axes[0, 1], arms)
     _doses(axes[0, 2], {0.0: arms["none"][0], **{float(strength): arm for strength, arm in found.items()}})
     return figure
@@ -123,7 +125,8 @@ def _survival(axes: Axes, arms: Mapping[str, tuple[Times, str]]) -> None:
         axes.step(steps, shares, where="post", color=colour, linewidth=1.2, label=f"{label} (n = {len(arm)})")
         lost = arm.time[arm.censored]
         axes.plot(lost, [curve.at(step)[0] for step in lost], "x", color=colour, markersize=4)
-    axes.set(xlabel="step", ylabel="share not generalised", ylim=(-0.03, 1.03))
+    axes.set(ylabel="share not generalised", ylim=(-0.03, 1.03))
+    step_axis(axes, log=False)
     axes.legend(fontsize=6)
 
 
@@ -152,8 +155,9 @@ def norm_control(evidence: Evidence) -> Figure:
     for label, observations, members, colour, _ in arms:
         courses(axes[0, 0], observations, "weight_norm", colour=colour, members=members, dashed=label == "norm-matched")
         courses(axes[0, 1], observations, entropy(evidence), colour=colour, members=members)
-    axes[0, 0].set(xlabel="step", ylabel="norm of all parameters")
-    axes[0, 1].set(xlabel="step", ylabel=ENTROPY_LABEL)
+    for cell, label in zip(axes[0, :2], ("norm of all parameters", ENTROPY_LABEL), strict=True):
+        cell.set_ylabel(label)
+        step_axis(cell, log=False)
     _survival(axes[0, 2], {label: (arm, colour) for label, _, _, colour, arm in arms})
     return figure
 
@@ -203,7 +207,8 @@ def _law(axes: Axes, law: Any, runs: list[Any], colour: str, label: str) -> None
         axes.plot(x[x > 0], (run.time - run.step[before])[x > 0], ".", color=colour, markersize=3)
     line = np.geomspace(0.003, 0.3, 60)
     shown = f"{label}: C₁ = {law.c1:.2g}, γ = {law.gamma:.2f}"
-    axes.plot(line, np.maximum(law.c1 * line**law.gamma + law.c2, 1), color=colour, linewidth=1.2, label=shown)
+    steps = law.c1 * line**law.gamma + law.c2
+    axes.plot(line, np.where(steps > 0, steps, np.nan), color=colour, linewidth=1.2, label=shown)
 
 
 def elsewhere(evidence: Evidence) -> Figure:
@@ -218,7 +223,8 @@ def elsewhere(evidence: Evidence) -> Figure:
         courses(below, observations, "train/accuracy", colour=BLUE, dashed=True)
         courses(below, observations, "test/accuracy", colour=RED)
         above.set(title=title, ylim=(0, 1), ylabel=ENTROPY_LABEL if not column else "")
-        below.set(xlabel="step", ylim=(-0.03, 1.03), ylabel="accuracy" if not column else "")
+        below.set(ylim=(-0.03, 1.03), ylabel="accuracy" if not column else "")
+        step_axis(below, log=False)
         if column:
             above.get_legend().remove()
     key(axes[1, 0], [("train", BLUE), ("test", RED)])
@@ -236,8 +242,9 @@ def fourier(evidence: Evidence) -> Figure:
         courses(axes[0, 1], observations, name, colour=colour)
         courses(axes[0, 2], observations, entropy(evidence), colour=colour)
     axes[0, 0].set(xlabel="Fourier alignment A_F", ylabel=ENTROPY_LABEL)
-    axes[0, 1].set(xlabel="step", ylabel="Fourier alignment A_F")
-    axes[0, 2].set(xlabel="step", ylabel=ENTROPY_LABEL)
+    for cell, label in zip(axes[0, 1:], ("Fourier alignment A_F", ENTROPY_LABEL), strict=True):
+        cell.set_ylabel(label)
+        step_axis(cell, log=False)
     key(axes[0, 0], [(FRACTIONS[sweep], colour) for sweep, colour in zip(SWEEPS.values(), (BLUE, ORANGE), strict=True)])
     return figure
 
@@ -258,7 +265,8 @@ def eigenvalues(evidence: Evidence) -> Figure:
     for name, colour in (("norm", BLACK), ("norm_without_embeddings", GREEN)):
         for _, run in table.groupby("seed"):
             axes[0, 1].plot(run["step"], run[name], ".-", color=colour, linewidth=0.8, markersize=3)
-    axes[0, 1].set(xlabel="step", ylabel="norm", ylim=(0, None))
+    axes[0, 1].set(ylabel="norm", ylim=(0, None))
+    step_axis(axes[0, 1], log=False)
     key(axes[0, 1], [("all parameters", BLACK), ("without embeddings", GREEN)])
     return figure
 

@@ -12,6 +12,7 @@ from afterfit.analysis.forecast import fit
 from afterfit.analysis.forecast_models import Model, median_of_training_runs
 from afterfit.analysis.forecast_power_law import PowerLaw
 from afterfit.analysis.forecast_regressions import AcceleratedFailure, weight_norm_only
+from afterfit.studies.evidence import kept_steps
 from afterfit.studies.truong_2026.readings import GENERALISED, HALF, MEMORISED, Collapse, first, value_at
 from afterfit.studies.truong_2026.sweeps import ENTROPY
 
@@ -65,7 +66,7 @@ def spectra(evidence: Evidence) -> pd.DataFrame:
         (sweep, record.member, step)
         for sweep in ADDITION
         for record in evidence.runs[sweep].members
-        for step in evidence.runs[sweep].snapshots(record.member)
+        for step in kept_steps(evidence.runs[sweep], record.member)
     ]
 
     def of(at: tuple[str, int, int]) -> list[dict[str, Any]]:
