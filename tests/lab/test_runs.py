@@ -15,6 +15,7 @@ import pytest
 
 import afterfit as af
 from afterfit.engine.crew import WorkerFailed
+from afterfit.interventions import LabelNoise
 from afterfit.lab.keeper import Keeper
 from afterfit.lab.progress import Silent
 from afterfit.lab.run import Interrupted
@@ -110,6 +111,18 @@ def test_the_kept_network_is_the_one_that_was_observed(whole):
         assert hits.mean() == pytest.approx(float(runs.observations["test/accuracy"][member, -1]), abs=1e-6)
     with pytest.raises(SpecError, match=r"^member = 7: has no final parameters"):
         runs.parameters(7)
+
+
+def test_the_labels_that_were_taught_are_those_that_the_network_learnt(whole, tmp_path):
+    runs = af.open(whole)
+    np.testing.assert_array_equal(runs.taught_labels(1), runs.view(1, "train").labels)  # nothing draws others
+    drawn = af.run(
+        replace(runs.experiment, interventions=(LabelNoise(strength=1.0, num_classes=7),)),
+        seeds=1, out=tmp_path / "drawn", workers=0, progress=Silent(),
+    )  # fmt: skip
+    view, taught = drawn.view(0, "train"), drawn.taught_labels(0)
+    assert np.mean(view.logits.argmax(axis=1) == taught) > 0.8
+    assert np.mean(view.labels == taught) < 0.5
 
 
 def test_a_run_that_was_stopped_before_its_first_observation_has_no_events_yet(whole, tmp_path):

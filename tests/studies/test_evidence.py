@@ -1,13 +1,15 @@
 """Tables that take long: kept as they grow, gone on with, and begun anew when they are of something else."""
 
+import importlib
 import json
 from collections import Counter
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
 from afterfit.studies import evidence as module
-from afterfit.studies.evidence import Evidence
+from afterfit.studies.evidence import Evidence, kept_steps, sources
 
 ITEMS = [("main", member, 0.1 * member) for member in range(8)]
 
@@ -91,3 +93,28 @@ def test_a_value_that_is_not_plain_is_refused(work):
     with pytest.raises(TypeError, match="not JSON serializable"):
         evidence.table("odd", compute, needs=())
     assert json.loads((evidence.folder / "keys/odd.begun.json").read_text())["runs"] == {}
+
+
+def test_a_table_is_of_the_source_of_all_that_computes_it(tmp_path, monkeypatch):
+    texts = {
+        "made_up_readings": "def half(x):\n    return x / 2\n",
+        "made_up_tables": "from made_up_readings import half\n\ndef table():\n    return half(3)\n",
+        "made_up_claims": "import made_up_tables\n",
+    }
+    for name, text in texts.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(module, "COMPUTING", ("made_up_",))
+    tables = importlib.import_module("made_up_tables")
+    before = sources(tables)
+    (tmp_path / "made_up_claims.py").write_text("import made_up_tables\nBAND = 3\n")
+    assert sources(tables) == before, "what only reads the table changes nothing"
+    (tmp_path / "made_up_readings.py").write_text("def half(x):\n    return x / 2.0\n")
+    assert sources(tables) != before
+
+
+def test_where_a_run_diverged_nothing_can_be_looked_at():
+    members = [SimpleNamespace(status="diverged", step=300), SimpleNamespace(status="finished", step=300)]
+    runs = SimpleNamespace(members=members, snapshots=lambda member: [0, 100, 300])
+    assert kept_steps(runs, 0) == [0, 100]
+    assert kept_steps(runs, 1) == [0, 100, 300]

@@ -1,15 +1,19 @@
 """Claims of Truong et al. on runs whose truth is known: the effect there, its opposite, too little to tell."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from truong_runs import STEPS, course, evidence, judged, made
 
 from afterfit.spec import Drop
+from afterfit.studies.drawings import courses
 from afterfit.studies.truong_2026 import STUDY
 from afterfit.studies.truong_2026.claims_forecasts import held_out_crossings
 from afterfit.studies.truong_2026.claims_interventions import horizon
 from afterfit.studies.truong_2026.readings import Collapse, all_times, thresholds
 from afterfit.studies.truong_2026.sweeps import EVENTS, sweeps
+from afterfit.studies.truong_2026.tables import held_out
 
 GROK = 200 * np.array([60, 66, 70, 72, 75, 63, 68, 80, 77, 71])  # mean 14,040
 
@@ -107,8 +111,8 @@ def test_a_fall_at_the_start_is_a_collapse_unless_it_is_left_out():
 
 
 def test_a_cut_changes_what_is_normalised_by_the_whole_movement_and_not_what_was_declared():
-    slow = [course(t, t - 1_000, at_event=0.7, end=0.1) for t in GROK.tolist()]
-    found = judged("C10", evidence(**both(made(slow))))
+    slow = [course(t, t - 1_000, at_event=0.7, end=0.1, patience=5_000) for t in GROK.tolist()]
+    found = judged("C10", evidence(followed=made(slow)))
     assert found.verdict == "not reproduced"
     changed = {each.what: each.value for each in found.measured if "changes its sign" in each.what}
     assert changed == {
@@ -258,6 +262,34 @@ def test_a_collapse_that_also_comes_where_nothing_generalises_is_a_false_alarm()
     assert followed["MLP"].value == 20_000  # the budget of the planted runs
     assert followed["MLP"].n == 6
     assert verdict("C13", no_decay=quiet, random_labels=quiet, mlp=loud) == "not reproduced"  # one kind is enough
+
+
+def test_random_labels_that_were_not_fitted_are_told_from_those_that_were():
+    quiet = made([course() for _ in range(6)])
+    quiet.members = [SimpleNamespace(member=i, seed=i, step=20_000, status="finished", varied={}) for i in range(6)]
+    found = judged("C13", evidence(no_decay=quiet, random_labels=quiet, mlp=quiet))
+    fitted = next(each for each in found.measured if "fitted" in each.what)
+    assert (fitted.value, fitted.n) == (0.75, 6)  # three of the four that `Made` says
+
+
+def test_a_run_later_than_all_calibration_runs_is_judged_to_its_end():
+    grok = [int(t) for t in GROK]
+    grok[3] = 19_000  # of the seeds that judge
+    runs = made([course(t, t - 6_000, end=0.4) for t in grok])
+    rows = held_out(evidence(**both(runs)))
+    law = rows[(rows["sweep"] == "main") & (rows["model"] == "power law of H̃") & (rows["seed"] == 3)]
+    assert law["last_error"].iloc[0] < 0.03  # 200 steps before, of 19,000
+
+
+def test_courses_have_a_median_only_while_all_runs_are_followed():
+    from matplotlib.figure import Figure
+
+    axes = Figure().subplots()
+    early, late = course(5_000, 4_000), course(15_000, 14_000)
+    courses(axes, made([early, late]).observations, "test/accuracy", colour="k", label="median")
+    median = next(line for line in axes.lines if line.get_label() == "median")
+    assert median.get_xdata()[-1] == 6_000
+    assert axes.lines[1].get_xdata()[-1] == 16_000
 
 
 @pytest.mark.parametrize(("collapsing", "expected"), [(5, "reproduced"), (10, "not reproduced")])

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
+from types import SimpleNamespace
 
 import numpy as np
 import xarray as xr
@@ -24,11 +25,23 @@ class Made:
     meta: dict = field(default_factory=lambda: {"experiment": "made up"})
     members: list = field(default_factory=list)
 
+    taught: np.ndarray = field(default_factory=lambda: np.array([0, 1, 2, 2]))
+    said: np.ndarray = field(default_factory=lambda: np.eye(3)[[0, 1, 2, 0]])
+
+    def taught_labels(self, member):
+        return self.taught
+
+    def view(self, member, split):
+        return SimpleNamespace(logits=self.said)
+
     def events(self, rules=None):
         return events.table(self.observations, self.rules if rules is None else rules)
 
 
-def course(t_grok=None, t_collapse=None, *, start=0.8, plateau=0.8, at_event=0.61, end=0.5, budget=20_000, noise=None):
+def course(
+    t_grok=None, t_collapse=None, *, start=0.8, plateau=0.8, at_event=0.61, end=0.5, budget=20_000, patience=1_000,
+    noise=None,
+):  # fmt: skip
     """One run: H̃ on a plateau to just before T_collapse, down a line to `at_event` at T_grok, then to its end."""
     known = {
         "train/accuracy": np.where(STEPS >= 600, 1.0, 0.3),
@@ -47,7 +60,7 @@ def course(t_grok=None, t_collapse=None, *, start=0.8, plateau=0.8, at_event=0.6
         entropy = entropy + 0.001 * noise.standard_normal(len(STEPS))
     known |= {"train/spectral_entropy": entropy, "train/spectral_entropy[center=false]": entropy}
     known |= {"train/fourier_alignment": 1 - entropy, "train/fourier_alignment[characters=operands]": entropy}
-    after = (budget < STEPS) | ((np.inf if t_grok is None else t_grok + 1_000) < STEPS)
+    after = (budget < STEPS) | ((np.inf if t_grok is None else t_grok + patience) < STEPS)
     return {name: np.where(after, np.nan, values) for name, values in known.items()}
 
 

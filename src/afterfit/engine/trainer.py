@@ -114,14 +114,16 @@ class Trainer:
             events: the step of each declared event, None for one that did not happen.
         """
         network_arrays = self._arrays(parameters)
-        seen = {
-            name: jnp.int32(at if (at := events[name]) is not None and at <= step else NEVER)
-            for name in awaited(member)
-        }
         chosen = getattr(self.rows([member], [seed]), split)[0]
-        of_member = (member, network_arrays, jnp.uint32(seed), jnp.int32(step), seen)
+        of_member = (member, network_arrays, jnp.uint32(seed), jnp.int32(step), _by_then(member, step, events))
         arrays = jax.tree.map(np.asarray, self._shown(*of_member, chosen, self.inputs, self.labels))
         return View(**arrays, num_classes=self.table.num_classes, extra=self.table.facts)
+
+    def taught(self, member: Experiment, seed: int, step: int, events: Mapping[str, int | None]) -> np.ndarray:
+        """The labels of a member's training examples as a step teaches them, in the order of `shown`."""
+        chosen = self.rows([member], [seed]).train[0]
+        treatment = Treatment(member, jnp.uint32(seed), jnp.int32(step), _by_then(member, step, events))
+        return np.asarray(treatment.labels(self.labels[chosen], chosen))
 
     @cached_property
     def _shown(self) -> Callable[..., dict[str, Any]]:
@@ -302,6 +304,13 @@ class Trainer:
     def _examples(self, inputs: jax.Array, rows: jax.Array) -> jax.Array:
         """Rows of the table in the shape in which the task gives them."""
         return inputs[rows].reshape(len(rows), *self.table.inputs.shape[1:])
+
+
+def _by_then(member: Experiment, step: int, events: Mapping[str, int | None]) -> dict[str, jax.Array]:
+    """The step of each event that a member's interventions wait for, if it had come by a step."""
+    return {
+        name: jnp.int32(at if (at := events[name]) is not None and at <= step else NEVER) for name in awaited(member)
+    }
 
 
 def _require_trainable(names: list[str], shapes: list[jax.ShapeDtypeStruct]) -> None:

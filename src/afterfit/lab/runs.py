@@ -203,16 +203,30 @@ class Runs:
             split: "train" or "test".
             step: one of its `snapshots`; the last by default.
         """
-        from pandas import NA
-
         require(split in ("train", "test"), "split", split, "must be 'train' or 'test'")
         record = self._record(member)
-        at = record.step if step is None else step
-        events = self.events().astype(object).loc[member]
-        seen = {name: events[name] if events[name] is not NA else None for name in self.rules}
+        at, seen = record.step if step is None else step, self._events_of(member)
         experiment, parameters = from_dict(record.experiment), self._arrays(member, step)
         with self._looking:
             return self._trainer(experiment).shown(experiment, record.seed, parameters, split, at, seen)
+
+    def taught_labels(self, member: int) -> np.ndarray:
+        """The labels that a member is taught of its training examples at its end, in the order of its `view`.
+
+        They are not those of the task where an intervention draws others: with the logits of `view` they tell how much
+        of them it has learnt. Shape (N,).
+        """
+        record = self._record(member)
+        experiment = from_dict(record.experiment)
+        with self._looking:
+            return self._trainer(experiment).taught(experiment, record.seed, record.step, self._events_of(member))
+
+    def _events_of(self, member: int) -> dict[str, int | None]:
+        """The step of each declared event of a member, None for one that did not happen."""
+        from pandas import NA
+
+        events = self.events().astype(object).loc[member]
+        return {name: events[name] if events[name] is not NA else None for name in self.rules}
 
     def _record(self, member: int) -> store.MemberRecord:
         for record in self.members:

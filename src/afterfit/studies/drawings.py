@@ -40,17 +40,20 @@ def courses(
     axes: Axes, observations: xr.Dataset, measure: str, *, colour: str, label: str | None = None, dashed: bool = False,
     members: Iterable[int] | None = None,
 ) -> None:  # fmt: skip
-    """Every member's course of a measure as a thin line, and the median of those that are there as a thick one."""
+    """Every member's course of a measure as a thin line, and their median as a thick one as long as all are there.
+
+    Runs that end when they generalise leave the slower ones: a median of those would tell of them alone.
+    """
     shown = observations[measure] if members is None else observations[measure].sel(member=list(members))
     values, steps = shown.transpose("member", "step").values, observations["step"].values
     dashes: Any = (0, (3, 1.5)) if dashed else "solid"
     for row in values:
         there = np.isfinite(row)
         axes.plot(steps[there], row[there], color=colour, linewidth=0.5, alpha=0.35, linestyle=dashes)
-    enough = np.isfinite(values).sum(axis=0) >= max(1, len(values) / 2)
-    if enough.any():
-        middle = np.nanmedian(values[:, enough], axis=0)
-        axes.plot(steps[enough], middle, color=colour, linewidth=1.4, linestyle=dashes, label=label)
+    whole = np.isfinite(values).all(axis=0)
+    if len(values) and whole.any():
+        middle = np.median(values[:, whole], axis=0)
+        axes.plot(steps[whole], middle, color=colour, linewidth=1.4, linestyle=dashes, label=label)
 
 
 def step_axis(axes: Axes, *, log: bool = True) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from afterfit._version import __version__
@@ -27,6 +28,25 @@ def _whole_lines(path: Path) -> list[str]:
     """The lines of a file but for a last one that was cut off; none where there is no file."""
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     return text[: text.rfind("\n") + 1].splitlines()
+
+
+COMPUTING = ("afterfit.studies.", "afterfit.analysis", "afterfit.measures", "afterfit.theory")
+
+
+def sources(module: ModuleType) -> str:
+    """A hash of the source of a module and of all of ours that compute: where its functions and classes come from."""
+    found: dict[str, str] = {}
+    waiting = [module]
+    while waiting:
+        one = waiting.pop()
+        if one.__name__ in found or not one.__file__:
+            continue
+        found[one.__name__] = hashlib.sha256(Path(one.__file__).read_bytes()).hexdigest()
+        for each in vars(one).values():
+            name = str(each.__name__ if isinstance(each, ModuleType) else getattr(each, "__module__", ""))
+            if name.startswith(COMPUTING):
+                waiting.append(sys.modules[name])
+    return hashlib.sha256(json.dumps(sorted(found.items())).encode()).hexdigest()
 
 
 def kept_steps(runs: Runs, member: int) -> list[int]:
@@ -68,8 +88,8 @@ class Evidence:
     def table(self, name: str, compute: Callable[[Evidence], pd.DataFrame], needs: tuple[str, ...]) -> pd.DataFrame:
         """What a function computes from runs, kept as tables/NAME.csv.
 
-        It is read from there as long as the runs, the function's module and afterfit's version are the same. It must
-        not depend on choices: let it have a column for each.
+        It is read from there as long as the runs, afterfit's version and the source of what computes it are the same.
+        It must not depend on choices: let it have a column for each.
 
         Args:
             name: of the file.
@@ -131,10 +151,8 @@ class Evidence:
 
     def _key(self, compute: Callable[..., Any], needs: tuple[str, ...]) -> dict[str, Any]:
         """All that decides what a table holds."""
-        source = inspect.getsourcefile(compute)
-        assert source
         return {
-            "source": hashlib.sha256(Path(source).read_bytes()).hexdigest(),
+            "source": sources(sys.modules[compute.__module__]),
             "version": __version__,
             "runs": {sweep: self._state(sweep) for sweep in needs},
         }

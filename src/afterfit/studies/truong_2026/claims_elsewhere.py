@@ -27,6 +27,7 @@ from afterfit.studies.truong_2026.readings import (
     value_at,
 )
 from afterfit.studies.truong_2026.sweeps import ALIGNMENT
+from afterfit.studies.truong_2026.tables import fitted_labels
 
 if TYPE_CHECKING:
     from afterfit.studies.evidence import Evidence
@@ -164,7 +165,7 @@ def false_alarms(evidence: Evidence) -> Finding:
     """C13: how often T_collapse comes in runs that never generalise."""
     measured, rulings, alarms, n = [], [], 0, 0
     for sweep, label in NEVER.items():
-        outcome, event = all_times(evidence, sweep, GENERALISED), all_times(evidence, sweep, collapse(evidence))
+        outcome, event = (all_times(evidence, sweep, rule, "censored") for rule in (GENERALISED, collapse(evidence)))
         count, without = alarms_among(outcome, event)
         alarms, n = alarms + count, n + without
         found = share(count, without) if without else None
@@ -175,6 +176,8 @@ def false_alarms(evidence: Evidence) -> Finding:
         followed = float(outcome.time[outcome.censored].min()) if without else None
         measured.append(Measured(f"{label}: fewest steps that these were followed", followed, n=without, unit="steps"))
         measured.append(Measured(f"{label}: runs that generalised after all", outcome.events, n=len(outcome)))
+    labels = evidence.table("labels", fitted_labels, ("random-labels",))
+    measured.append(mean_measured("random labels: share of them that was fitted by the end", labels["fitted"].tolist()))
     pooled = share(alarms, n) if n else None
     measured.insert(0, Measured.of("the same, all kinds of runs together", pooled, "not given"))
     return Finding(

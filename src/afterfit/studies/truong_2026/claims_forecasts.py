@@ -9,7 +9,6 @@ import numpy as np
 
 from afterfit.analysis import paired_difference
 from afterfit.analysis.forecast_inputs import memories
-from afterfit.analysis.forecast_models import Fitted
 from afterfit.analysis.forecast_power_law import PowerLaw
 from afterfit.analysis.forecast_runs import Run, horizon_of, runs_of
 from afterfit.spec import Threshold
@@ -22,6 +21,7 @@ from afterfit.studies.truong_2026.readings import (
     first,
     mean_measured,
     mean_of,
+    relative_errors,
     seeds_of,
     value_at,
 )
@@ -55,7 +55,7 @@ def power_law(evidence: Evidence) -> Finding:
         return Finding("inconclusive", f"{len(generalised)} of {len(runs)} runs generalised: no law can leave one out")
     try:
         law = model.fit(runs, horizon=horizon_of(runs))
-        without = [_law_without(model, runs, run) for run in generalised]
+        without = [law_without(model, runs, run) for run in generalised]
         errors = [relative_errors(fitted, run) for fitted, run in zip(without, generalised, strict=True)]
     except ValueError as error:  # the law's own refusal: too few landmarks before the threshold
         return Finding("inconclusive", f"the law cannot be fitted: {error}")
@@ -86,17 +86,10 @@ def power_law(evidence: Evidence) -> Finding:
     )
 
 
-def _law_without(model: PowerLaw, runs: Sequence[Run], run: Run) -> Any:
+def law_without(model: PowerLaw, runs: Sequence[Run], run: Run) -> Any:
     """The law of the other runs."""
     others = [each for each in runs if each is not run]
     return model.fit(others, horizon=horizon_of(others))
-
-
-def relative_errors(fitted: Fitted, run: Run) -> list[float]:
-    """|T̂ − T|/T at each observation before the event, T̂ the median of what is predicted there."""
-    seen = [each for each in memories(run, fitted.measures, fitted.window) if each.step < run.time]
-    ahead = [fitted.ahead(memory, run.varied).quantile(float(np.log(0.5))) for memory in seen]
-    return [abs(memory.step + more - run.time) / run.time for memory, more in zip(seen, ahead, strict=True)]
 
 
 def _next_observation(run: Run) -> float:

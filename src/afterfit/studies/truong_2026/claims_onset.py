@@ -103,12 +103,24 @@ def threshold(evidence: Evidence) -> Finding:
             mean_measured("H*, mean of H̃(T_grok)", values, ".609 (.595–.624)"),
             Measured("smallest H̃(T_grok)", min(values, default=None), n=len(values), published=".584"),
             Measured("largest H̃(T_grok)", max(values, default=None), n=len(values), published=".654"),
+            mean_measured("fall of H̃ from the observation before T_grok to it", last_falls(evidence)),
         ),
         notes=(
             "H̃ is computed in float32 on 512 fixed training examples; the table of spectra has it in float64.",
-            "T_grok is known to 200 steps, over which H̃ falls by about .03 there: no H̃(T_grok) is better known.",
+            "T_grok is known to an observation, 200 steps: no H̃(T_grok) is better known than what H̃ falls in them.",
         ),
     )
+
+
+def last_falls(evidence: Evidence) -> list[float]:
+    """By run that generalised: by how much H̃ fell over the last observation before."""
+    observations = evidence.observations(addition(evidence))
+    found = []
+    for member, step in first(observations, GENERALISED).items():
+        steps, values = course(observations, member, entropy(evidence))
+        if step is not None and (steps < step).any() and (steps == step).any():
+            found.append(float(values[steps < step][-1] - values[steps == step][0]))
+    return found
 
 
 def collapse_first(evidence: Evidence) -> Finding:
@@ -146,8 +158,7 @@ def collapse_first(evidence: Evidence) -> Finding:
 
 def cut_at_the_jump(evidence: Evidence) -> Finding:
     """C10, ours: whether the sign of the lead is the same when the run had been cut where it generalised."""
-    sweep = addition(evidence)
-    table = cuts(evidence, sweep)
+    table = cuts(evidence, "followed")
     declared = [row for row in table if row["lead"] is not None]
     halfway = [row for row in table if row["halfway"] is not None and row["halfway_cut"] is not None]
     changed = sum(_side(row["lead"]) != _side(row["lead_cut"]) for row in declared)
@@ -240,8 +251,8 @@ CLAIMS = (
         "10/10, mean lead 1,020 (890–1,140)",
         "contribution (ii)",
         f"Reproduced if it comes at an earlier observation in all runs ({_ALL}) and the mean lead lies in 890–1,140; "
-        "not reproduced if fewer than nine of ten lead or the interval of the lead misses the band. The size of the "
-        "lead counts at the published 20 % of the pairs only.",
+        "not reproduced if the interval of the share lies below nine tenths or that of the lead misses the band. The "
+        "size of the lead counts at the published 20 % of the pairs only.",
         NEEDS,
         collapse_first,
         (*CHOICES, "window", "begin"),
@@ -251,9 +262,10 @@ CLAIMS = (
         "Ours: a cut of the run where it generalises does not change whether half of the fall of H̃ leads.",
         "a single-seed study elsewhere found H̃ 571 steps late, and the sign changed by a cut",
         "the project's list of weak points",
-        f"Reproduced if the sign of the normalised event's lead over test accuracy .5 is the same in all ({_ALL}).",
-        NEEDS,
+        "Of runs that go on to the end of the budget whether they generalise or not. Reproduced if the sign of the "
+        f"normalised event's lead over test accuracy .5 is the same in all ({_ALL}).",
+        ("followed",),
         cut_at_the_jump,
-        (*CHOICES, "window", "begin"),
+        ("center", "window", "begin"),
     ),
 )

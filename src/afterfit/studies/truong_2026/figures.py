@@ -13,7 +13,7 @@ from afterfit.analysis.forecast_runs import horizon_of
 from afterfit.analysis.times import Times
 from afterfit.studies.drawings import COLOURS, courses, key, panels, step_axis
 from afterfit.studies.study import Drawing
-from afterfit.studies.truong_2026.claims_forecasts import grokking_runs, relative_errors
+from afterfit.studies.truong_2026.claims_forecasts import grokking_runs, law_without
 from afterfit.studies.truong_2026.readings import (
     GENERALISED,
     SWEEPS,
@@ -22,6 +22,7 @@ from afterfit.studies.truong_2026.readings import (
     course,
     entropy,
     first,
+    relative_errors,
     thresholds,
     times,
 )
@@ -174,17 +175,18 @@ def power_law(evidence: Evidence) -> Figure:
     """Steps to come over the distance to H*, with the law; and the error of the law, each run left out, as T nears."""
     figure, axes = panels(2, width=3.2, height=2.5)
     for sweep, colour in zip(SWEEPS.values(), (BLUE, ORANGE), strict=True):
-        runs = [run for run in grokking_runs(evidence, sweep) if not run.censored]
-        if len(runs) < 2:
+        runs = grokking_runs(evidence, sweep)
+        generalised = [run for run in runs if not run.censored]
+        if len(generalised) < 2:
             continue
         model = PowerLaw(entropy(evidence))
         try:
             law = model.fit(runs, horizon=horizon_of(runs))
-            errors = [_left_out_errors(model, runs, run) for run in runs]
+            errors = [relative_errors(law_without(model, runs, run), run) for run in generalised]
         except ValueError:  # no law on these runs; the claim says why
             continue
-        _law(axes[0, 0], law, runs, colour, FRACTIONS[sweep])
-        for run, found in zip(runs, errors, strict=True):
+        _law(axes[0, 0], law, generalised, colour, FRACTIONS[sweep])
+        for run, found in zip(generalised, errors, strict=True):
             axes[0, 1].plot(run.time - run.at_risk, found, color=colour, linewidth=0.7)
     axes[0, 0].set(xlabel="H̃ − H*", ylabel="T_grok − t", xscale="log", yscale="log")
     axes[0, 1].axhline(0.2, color=BLACK, linewidth=0.7, linestyle=(0, (3, 1.5)))
@@ -193,11 +195,6 @@ def power_law(evidence: Evidence) -> Figure:
     if axes[0, 0].has_data():
         axes[0, 0].legend(fontsize=6)
     return figure
-
-
-def _left_out_errors(model: PowerLaw, runs: list[Any], run: Any) -> list[float]:
-    others = [each for each in runs if each is not run]
-    return relative_errors(model.fit(others, horizon=horizon_of(others)), run)
 
 
 def _law(axes: Axes, law: Any, runs: list[Any], colour: str, label: str) -> None:
@@ -273,12 +270,13 @@ def eigenvalues(evidence: Evidence) -> Figure:
 
 _SWEEPS = (
     "easier", "main", "mixing", "mixing-early", "norm-matched", "random-direction", "no-decay", "random-labels", "mlp",
-    "operations", "s5",
+    "followed", "operations", "s5",
 )  # fmt: skip
 DRAWINGS = (
     Drawing(
         "phases", "a + b: accuracy, spectral entropy with T_collapse, T_grok and H*, and the norm; above with the "
-        "published 20 % of the pairs, below with 40 %. Thin lines are runs.", ("main", "easier"), phases,
+        "published 20 % of the pairs, below with 40 %. Thin: runs, thick: their median as long as all are followed.",
+        ("main", "easier"), phases,
     ),
     Drawing("events", "When every run memorised, collapsed and generalised.", _SWEEPS, order_of_events),
     Drawing(

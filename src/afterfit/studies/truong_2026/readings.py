@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from afterfit.analysis import by_arm, paired_difference
+from afterfit.analysis.forecast_inputs import memories
+from afterfit.analysis.forecast_models import Fitted
+from afterfit.analysis.forecast_runs import Run
 from afterfit.analysis.lead_times import LeadTimes, lead_times
 from afterfit.analysis.results import Comparison
 from afterfit.analysis.rules import first_drop
@@ -29,6 +32,7 @@ GENERALISED = Threshold(name="generalised", measure="test/accuracy", at_least=0.
 HALF = Threshold(name="half", measure="test/accuracy", at_least=0.5)
 MEMORISED = Threshold(name="memorised", measure="train/accuracy", at_least=0.95)
 SWEEPS = {PUBLISHED_FRACTION: "main", EASIER_FRACTION: "easier"}  # by the share of the pairs trained on
+Diverged = Literal["never", "censored"]
 FEWEST = 2  # runs, for a mean with an interval
 
 
@@ -72,15 +76,17 @@ def collapse(evidence: Evidence) -> Collapse:
     return Collapse(entropy(evidence), evidence.choices["window"], evidence.choices["begin"])
 
 
-def times(evidence: Evidence, sweep: str, rule: Any, *, arm: str | tuple[str, ...] = ()) -> dict[Any, Times]:
-    """When an event was seen, by arm; a run that diverged before it counts as never having it."""
+def times(
+    evidence: Evidence, sweep: str, rule: Any, *, arm: str | tuple[str, ...] = (), diverged: Diverged = "never"
+) -> dict[Any, Times]:
+    """When an event was seen, by arm; a run that diverged before it counts as never having it, or to its end."""
     table = evidence.runs[sweep].events({rule.name: rule})
-    return by_arm(table, rule.name, arm, diverged="never")
+    return by_arm(table, rule.name, arm, diverged=diverged)
 
 
-def all_times(evidence: Evidence, sweep: str, rule: Any) -> Times:
+def all_times(evidence: Evidence, sweep: str, rule: Any, diverged: Diverged = "never") -> Times:
     """When an event was seen in all runs of a sweep that has one arm."""
-    return times(evidence, sweep, rule)["all"]
+    return times(evidence, sweep, rule, diverged=diverged)["all"]
 
 
 def leads(outcome: Times, event: Times) -> LeadTimes | None:
@@ -140,6 +146,13 @@ def thresholds(evidence: Evidence, sweep: str) -> dict[int, float]:
         member: value_at(observations, member, measure, step) for member, step in grokked.items() if step is not None
     }
     return {member: value for member, value in at_event.items() if value is not None}
+
+
+def relative_errors(fitted: Fitted, run: Run) -> list[float]:
+    """|T̂ − T|/T at each observation before the event, T̂ the median of what is predicted there."""
+    seen = [each for each in memories(run, fitted.measures, fitted.window) if each.step < run.time]
+    ahead = [fitted.ahead(memory, run.varied).quantile(float(np.log(0.5))) for memory in seen]
+    return [abs(memory.step + more - run.time) / run.time for memory, more in zip(seen, ahead, strict=True)]
 
 
 def seeds_of(observations: xr.Dataset) -> dict[int, int]:

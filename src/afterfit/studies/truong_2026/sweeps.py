@@ -8,6 +8,7 @@ whole budget. In thousands of steps (k) and seeds:
 | --- | --- | --- |
 | main: 20 % of the pairs | 3 seeds, up to 20 k | 30 seeds, up to 50 k |
 | easier: 40 % | 6 seeds, up to 6 k | 10 seeds, up to 10 k |
+| followed: 40 %, to the end | 6 seeds, 6 k | 6 seeds, 10 k |
 | mixing, 3 strengths | 4 seeds, up to 6 k, at 40 % | 10 seeds, up to 50 k, at 20 % |
 | mixing before the last norm | 3 seeds, likewise | 5 seeds, likewise |
 | control: norm-matched (trains its baseline too) | 4 seeds, likewise | 30 seeds, likewise |
@@ -70,6 +71,7 @@ def sweeps(scale: Scale) -> tuple[Sweep, ...]:
         *_mixing(scale),
         *_controls(scale),
         *_never(scale),
+        _addition("followed", EASIER_FRACTION, scale, seeds=(1, 6, 6), steps=(SMOKE, 6_000, 10_000), stop_when=None),
         *_other_tasks(scale),
     )
 
@@ -96,11 +98,10 @@ def _experiment(fraction: float, scale: Scale, *, fourier: bool = False, **chang
     return replace(preset("truong-2026").experiment, **(settings | changes))
 
 
-def _addition(name: str, fraction: float, scale: Scale, *, seeds: Any, steps: Any) -> Sweep:
-    experiment = _experiment(
-        fraction, scale, fourier=True, steps=_at(scale, steps), snapshots=SNAPSHOTS, patience=1_000
-    )
-    about = f"a + b from {100 * fraction:.0f} % of the pairs"
+def _addition(name: str, fraction: float, scale: Scale, *, seeds: Any, steps: Any, **changes: Any) -> Sweep:
+    settings: dict[str, Any] = {"fourier": True, "snapshots": SNAPSHOTS, "patience": 1_000}
+    experiment = _experiment(fraction, scale, steps=_at(scale, steps), **settings | changes)
+    about = f"a + b from {100 * fraction:.0f} % of the pairs" + (", to the end" if "stop_when" in changes else "")
     return Sweep(name, about, experiment, tuple(range(_at(scale, seeds))))
 
 

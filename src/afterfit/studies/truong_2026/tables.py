@@ -13,7 +13,15 @@ from afterfit.analysis.forecast_models import Model, median_of_training_runs
 from afterfit.analysis.forecast_power_law import PowerLaw
 from afterfit.analysis.forecast_regressions import AcceleratedFailure, weight_norm_only
 from afterfit.studies.evidence import kept_steps
-from afterfit.studies.truong_2026.readings import GENERALISED, HALF, MEMORISED, Collapse, first, value_at
+from afterfit.studies.truong_2026.readings import (
+    GENERALISED,
+    HALF,
+    MEMORISED,
+    Collapse,
+    first,
+    relative_errors,
+    value_at,
+)
 from afterfit.studies.truong_2026.sweeps import ENTROPY
 
 if TYPE_CHECKING:
@@ -96,6 +104,18 @@ def _of_snapshot(runs: Runs, member: int, step: int) -> dict[str, float]:
     return found | {f"share_{rank}": float(shares[rank - 1]) for rank in RANKS if rank <= len(shares)}
 
 
+def fitted_labels(evidence: Evidence) -> pd.DataFrame:
+    """By run with random labels: the share of its training examples to which it gives the label it was taught."""
+    import pandas as pd
+
+    runs, rows = evidence.runs["random-labels"], []
+    for record in runs.members:
+        said = runs.view(record.member, "train").logits.argmax(axis=1)
+        share = float(np.mean(said == runs.taught_labels(record.member)))
+        rows.append({"seed": record.seed, "step": record.step, "fitted": share})
+    return pd.DataFrame(rows, columns=["seed", "step", "fitted"])
+
+
 def models() -> dict[str, tuple[str, Model]]:
     """What is fitted, by name, with the entropy that it looks at ("" for none)."""
     found: dict[str, tuple[str, Model]] = {
@@ -134,12 +154,13 @@ def _held_out_rows(evidence: Evidence, sweep: str) -> list[dict[str, Any]]:
             rows.append({**row, "refused": str(error)})
             continue
         for course in judged.courses:
-            errors = course.errors if not course.censored else np.array([])
+            # At every observation: the forecast's landmarks end where its last calibration run does.
+            errors = [] if course.run.censored else relative_errors(forecast.model, course.run)
             rows.append({
                 **row,
                 "seed": course.run.used.seed,
-                "error": float(np.median(errors)) if len(errors) else None,
-                "last_error": float(errors[-1]) if len(errors) else None,
+                "error": float(np.median(errors)) if errors else None,
+                "last_error": errors[-1] if errors else None,
                 "coverage": _known_mean(course.covered()),
             })  # fmt: skip
     return rows
