@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -34,9 +34,16 @@ BEGINNING = """# Results
 
 What `afterfit reproduce STUDY` found: every claim of the three papers with its verdict, and the rule and the numbers
 that decided it. This page is written by `make docs` from the records in [results/](results); no result on it is typed
-by hand, in tables or in prose. Rules were fixed before running (they stand in each record), intervals are of 95 %, n
-counts runs, and runs that never generalised are counted as that. "Inconclusive" means that the rule could not decide
-with these runs.
+by hand, in tables or in prose. Rules were fixed before running (they stand in each record) but for those that a section
+says were changed, intervals are of 95 % and go as far as their method gives them (that of a mean accuracy of few runs may
+pass 1), n counts runs, and runs that did not generalise within their budget are counted as that. "Inconclusive" means
+that the rule could not decide with these runs.
+
+RNC1, NC1, NC2, NC clustering (CDNV), relative flatness κ and its published bound, spectral entropy H̃ and Fourier
+alignment A_F are defined in [measures.md](measures.md), how far estimates of information can be believed stands in
+[calibration.md](calibration.md), the tests and intervals in [statistics.md](statistics.md), mixing, penalties and matched
+controls in [interventions.md](interventions.md). λ is weight decay, T_grok the step at which test accuracy comes to .99;
+a negative strength of a penalty pushes away from what it is named after.
 """
 FILTERS = {
     "short": lambda value: f"{value:.2g}",
@@ -85,24 +92,31 @@ def _study(folder: Path, record: dict[str, Any]) -> Iterator[str]:
         notes = "".join(f" *{note.rstrip('.')}.*" for note in claim["notes"])
         decided = f"{claim['because']}.{instead}{notes}"
         cells = (f"**{claim['id']}** {claim['text']}", claim["verdict"], decided, claim["rule"])
-        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        yield _row(cells)
     yield "\n| claim | number | published | ours | n |\n| --- | --- | ---: | ---: | ---: |"
     for claim in record["claims"]:
         for each in claim["measured"]:
             unit = f" ({each['unit']})" if each["unit"] else ""
             ours = f"{as_number(each['value'])} {as_interval(each['interval'])}".strip()
             published = each["published"] or "–"
-            yield f"| {claim['id']} | {each['what']}{unit} | {published} | {ours} | {as_number(each['n'])} |"
+            cells = (claim["id"], f"{each['what']}{unit}", published, ours, as_number(each["n"]))
+            yield _row(cells)
     yield from _otherwise(record)
     for figure in record["figures"]:
         yield f"\n![{figure['caption']}](results/{folder.name}/{figure['file']})\n\n*{figure['caption']}*"
     yield ""
 
 
+def _row(cells: Iterable[str]) -> str:
+    """A line of a Markdown table."""
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
 class Reading:
     """What a reading's template may ask of its record; whatever the record does not have is an error.
 
-    `stands("A8", "inconclusive")` writes nothing, and fails where the verdict has become another.
+    `stands("A8", "inconclusive")` writes nothing, and fails where the verdict has become another; so does
+    `stands("X6", "inconclusive", forecast="with decay")` for the verdict under another choice.
     `ours("A10", "exponent of n")` is our number with its interval, found by the beginning of its name; `value` the
     number alone; `raw` is for arithmetic, and the filters `short` (two digits), `whole` and `percent` write what comes
     of it. `because("B4")` is the sentence that decided. `sweep("mnist")` is a sweep as recorded: members, steps,
@@ -124,11 +138,13 @@ class Reading:
         paragraphs = environment.from_string(template).render().strip().split("\n\n")
         return "\n\n".join(fill(each, 120, break_long_words=False, break_on_hyphens=False) for each in paragraphs)
 
-    def stands(self, claim: str, verdict: str) -> str:
-        """Nothing, if the claim has this verdict."""
-        found = self.claims[claim]["verdict"]
-        if found != verdict:
-            raise ValueError(f"{self.folder.name}/reading.md takes {claim} as {verdict}, the record has it {found}")
+    def stands(self, claim: str, verdict: str, **under: Any) -> str:
+        """Nothing, if the claim has this verdict (under another choice, if one is named)."""
+        found = {(): self.claims[claim]["verdict"]}
+        found |= {((each["choice"], each["value"]),): each["verdict"] for each in self.claims[claim]["under"]}
+        there = found.get(tuple(under.items()))
+        if there != verdict:
+            raise ValueError(f"{self.folder.name}/reading.md takes {claim} {under} as {verdict}, the record: {there}")
         return ""
 
     def ours(self, claim: str, what: str) -> str:
@@ -186,7 +202,8 @@ def _otherwise(record: dict[str, Any]) -> Iterator[str]:
     asked = sum(len(claim["under"]) for claim in record["claims"])
     if not asked:
         return
-    yield f"\nOf {asked} verdicts under other readings of what the paper leaves open, {len(changed)} differ:\n"
+    said = f"{len(changed)} differ:" if changed else "none differs."
+    yield f"\nOf {asked} verdicts under other readings of what the paper leaves open, {said}\n"
     for claim, other in changed:
         choice = other["choice"].replace("_", " ")
         yield f"- {claim['id']} with {choice} = {other['value']}: {other['verdict']} ({other['because']})"
