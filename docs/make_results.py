@@ -35,15 +35,15 @@ BEGINNING = """# Results
 What `afterfit reproduce STUDY` found: every claim of the three papers with its verdict, and the rule and the numbers
 that decided it. This page is written by `make docs` from the records in [results/](results); no result on it is typed
 by hand, in tables or in prose. Rules were fixed before running (they stand in each record) but for those that a section
-says were changed, intervals are of 95 % and go as far as their method gives them (that of a mean accuracy of few runs may
-pass 1), n counts runs, and runs that did not generalise within their budget are counted as that. "Inconclusive" means
-that the rule could not decide with these runs.
+says were changed. Intervals are of 95 % and go as far as their method gives them: that of a mean accuracy of few runs
+may pass 1. n counts runs, and those that did not generalise within their budget are counted as that. "Inconclusive"
+means that the rule could not decide with these runs.
 
 RNC1, NC1, NC2, NC clustering (CDNV), relative flatness κ and its published bound, spectral entropy H̃ and Fourier
-alignment A_F are defined in [measures.md](measures.md), how far estimates of information can be believed stands in
-[calibration.md](calibration.md), the tests and intervals in [statistics.md](statistics.md), mixing, penalties and matched
-controls in [interventions.md](interventions.md). λ is weight decay, T_grok the step at which test accuracy comes to .99;
-a negative strength of a penalty pushes away from what it is named after.
+alignment A_F are defined in [measures.md](measures.md); how far estimates of information can be believed stands in
+[calibration.md](calibration.md), tests and intervals in [statistics.md](statistics.md), mixing, penalties and matched
+controls in [interventions.md](interventions.md). λ is weight decay, T_grok the step at which test accuracy comes to
+.99; a negative strength of a penalty pushes away from what it is named after.
 """
 FILTERS = {
     "short": lambda value: f"{value:.2g}",
@@ -144,7 +144,10 @@ class Reading:
         found |= {((each["choice"], each["value"]),): each["verdict"] for each in self.claims[claim]["under"]}
         there = found.get(tuple(under.items()))
         if there != verdict:
-            raise ValueError(f"{self.folder.name}/reading.md takes {claim} {under} as {verdict}, the record: {there}")
+            where = "".join(f" with {name} = {value}" for name, value in under.items())
+            raise ValueError(
+                f"{self.folder.name}/reading.md takes {claim}{where} as {verdict}, the record has it {there}"
+            )
         return ""
 
     def ours(self, claim: str, what: str) -> str:

@@ -46,7 +46,8 @@ def test_the_page_of_results_says_what_the_records_say(module):
 
 def test_a_reading_cannot_outlive_its_verdicts_nor_name_a_number_that_is_not_there(module, tmp_path):
     number = {"what": "exponent of n", "value": -0.5, "interval": [-0.6, "inf"]}
-    claim = {"id": "A1", "verdict": "inconclusive", "because": "so", "measured": [number]}
+    under = [{"choice": "window", "value": 6, "verdict": "not reproduced"}]
+    claim = {"id": "A1", "verdict": "inconclusive", "because": "so", "measured": [number], "under": under}
     (tmp_path / "tables").mkdir()
     (tmp_path / "tables" / "runs.csv").write_text("seed,step\n0,1200\n1,3000\n")
     reading = module("docs/make_results.py").Reading(tmp_path, {"claims": [claim], "sweeps": []})
@@ -54,6 +55,9 @@ def test_a_reading_cannot_outlive_its_verdicts_nor_name_a_number_that_is_not_the
     assert reading.text(said) == "−0.5 [−0.6, ∞]; 3,000"
     with pytest.raises(ValueError, match="takes A1 as reproduced, the record has it inconclusive"):
         reading.text('{{ stands("A1", "reproduced") }}')
+    assert reading.text('so{{ stands("A1", "not reproduced", window=6) }}') == "so"
+    with pytest.raises(ValueError, match="takes A1 with window = 6 as inconclusive, the record has it not reproduced"):
+        reading.text('{{ stands("A1", "inconclusive", window=6) }}')
     with pytest.raises(LookupError, match="A1 has 0 numbers 'slope', of: exponent of n"):
         reading.text('{{ value("A1", "slope") }}')
 
