@@ -15,7 +15,7 @@ whole budget. In thousands of steps (k) and seeds:
 | control: random direction | 4 seeds, likewise | 10 seeds, likewise |
 | no weight decay; random labels | 2 seeds each, 6 k, at 40 % | 6 seeds each, 16 k, at 20 % |
 | a − b, a × b | 2 seeds each, up to 6 k, at 40 % | 5 seeds each, up to 50 k, at 20 % |
-| S₅, 10 % | 2 seeds, up to 6 k | 10 seeds, up to 50 k |
+| S₅, 10 % | 2 seeds, up to 6 k | 6 seeds, up to 50 k |
 | MLP, p = 41 | 3 seeds, 40 k (0.2 ms a step) | 10 seeds, 80 k |
 
 Quick is about 190 k steps, 15 minutes of one idle core; full about 2.2 million, 1.5 to 2.5 hours of two.
@@ -174,5 +174,5 @@ def _other_tasks(scale: Scale) -> tuple[Sweep, Sweep]:
     experiment = _experiment(PUBLISHED_FRACTION, scale, steps=_at(scale, (SMOKE, 6_000, 50_000)), task=composition)
     return (
         _arm("operations", "a − b and a × b", scale, seeds=(1, 2, 5), vary=operations),
-        Sweep("s5", "composition in S₅ from 10 % of the pairs", experiment, tuple(range(_at(scale, (1, 2, 10))))),
+        Sweep("s5", "composition in S₅ from 10 % of the pairs", experiment, tuple(range(_at(scale, (1, 2, 6))))),
     )
