@@ -128,7 +128,7 @@ def proposition(evidence: Evidence) -> Figure:
             middle.plot(run["step"], ratio, "o-", markersize=2, linewidth=0.7, color=colour)
             right.plot(run["step"], run["self_duality"], "o-", markersize=2, linewidth=0.7, color=colour)
             right.plot(run["step"], run["within_class"], "s:", markersize=2, linewidth=0.7, color=colour)
-        drawn.append((NETWORKS.get(str(sweep), str(sweep)), colour))
+        drawn.append((NETWORKS[str(sweep)], colour))
     middle.axhline(1, color="0.6", linewidth=0.6)
     middle.set_yscale("log")
     right.set_yscale("log")

@@ -42,8 +42,8 @@ def compression(evidence: Evidence) -> Finding:
     images, epochs, _ = EFFORT[evidence.scale]
     notes = (
         f"docs/calibration.md doubts {doubted} of {len(table)} estimates of I(Z;X) by {estimator}",
-        f"I(Z;X) − I(Z;Y), which cannot be below 0, is estimated below 0 by more than two standard errors at {below} of"
-        f" {len(table)} snapshots",
+        f"I(Z;X) − I(Z;Y), of whole images never below 0, is estimated with four numbers of them below 0 by more than"
+        f" two standard errors at {below} of {len(table)} snapshots",
         f"the auto-encoder that makes four numbers of an image saw {images:,} images {epochs} times (published: 60,000"
         " and 200)",
     )

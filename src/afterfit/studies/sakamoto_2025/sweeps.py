@@ -92,7 +92,7 @@ def _like_main(scale: Scale, steps: dict[Scale, int], name: str = "sakamoto-2025
 
 
 def fashion(scale: Scale) -> Sweep:
-    """Fashion-MNIST: figure 6. Of the six decays those with which an MLP memorises first and is done by the end."""
+    """Fashion-MNIST: figure 6. Of the six decays those with which it memorises first and should be done by the end."""
     decays = {"smoke": (0.3,), "quick": (0.1,), "full": (0.1, 0.03, 0.01)}[scale]
     seeds = SEEDS[: {"smoke": 1, "quick": 2, "full": 4}[scale]]
     experiment = _like_main(scale, {"smoke": 100, "quick": 12_000, "full": 100_000}, "sakamoto-2025-fashion")
