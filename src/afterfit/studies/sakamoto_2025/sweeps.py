@@ -94,7 +94,7 @@ def _like_main(scale: Scale, steps: dict[Scale, int], name: str = "sakamoto-2025
 def fashion(scale: Scale) -> Sweep:
     """Fashion-MNIST: figure 6. Of the six decays those with which it memorises first and should be done by the end."""
     decays = {"smoke": (0.3,), "quick": (0.1,), "full": (0.1, 0.03, 0.01)}[scale]
-    seeds = SEEDS[: {"smoke": 1, "quick": 2, "full": 4}[scale]]
+    seeds = SEEDS[: {"smoke": 1, "quick": 2, "full": 3}[scale]]
     experiment = _like_main(scale, {"smoke": 100, "quick": 12_000, "full": 100_000}, "sakamoto-2025-fashion")
     return Sweep("fashion", "Fashion-MNIST, 1,000 images", experiment, seeds, {"optimizer.weight_decay": decays})
 
@@ -111,7 +111,7 @@ def cross_entropy(scale: Scale) -> Sweep:
 def no_decay(scale: Scale) -> Sweep:
     """The paper's open question: no weight decay."""
     seeds = SIX_SEEDS[: {"smoke": 1, "quick": 2, "full": 6}[scale]]
-    experiment = _like_main(scale, {"smoke": 100, "quick": 12_000, "full": 50_000})
+    experiment = _like_main(scale, {"smoke": 100, "quick": 12_000, "full": 100_000})
     return Sweep("no-decay", "no weight decay", experiment, seeds, {"optimizer.weight_decay": (0.0,)})
 
 
