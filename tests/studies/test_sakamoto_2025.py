@@ -160,6 +160,18 @@ def test_exponents_of_weight_decay_with_adamw(changes, expected):
     assert verdict("A3", mnist=made(**changes)).verdict == expected
 
 
+def test_the_times_stand_beside_their_exponents():
+    found = CLAIMS["A3"].judge(evidence(mnist=made(decays=(0.1, 0.01), unit=300.0)))
+    values = {each.what: each.value for each in found.measured}
+    assert list(values)[2:4] == ["median τ₁ with weight decay 0.1", "median τ₁ with weight decay 0.01"]
+    assert values["median τ₁ with weight decay 0.01"] == pytest.approx(500, abs=100)
+    ratio = values["median τ₂ with weight decay 0.01"] / values["median τ₂ with weight decay 0.1"]
+    assert ratio == pytest.approx(10, rel=0.3)
+    never = CLAIMS["A14"].judge(evidence(no_decay=made(decays=(0.001,), unit=1e9, power=0))).measured[2]
+    assert never.what == "median τ₂ with weight decay 0.001"
+    assert never.value == np.inf
+
+
 def test_exponents_of_both_fields_in_the_theorems_own_setting():
     grid = np.unique(np.round(10 ** np.arange(0, 5.3, 0.025)))
     usual = {"decays": (0.03, 0.01, 0.003), "rates": (0.01, 0.005), "steps": grid, "fit": 500.0, "unit": 500.0}
@@ -172,6 +184,10 @@ def test_grokking_of_fashion_and_of_the_other_loss():
     assert verdict("A6", fashion=made(decays=(0.3, 0.1))).verdict == "reproduced"
     assert verdict("A6", fashion=made(decays=(0.3, 0.1), gain=0.05)).verdict == "not reproduced"
     assert verdict("A6", fashion=made(decays=(0.3,), seeds=(42, 43))).verdict == "inconclusive"
+    # memorised at 500, half of the gain at 700: half of it is there by twice the step of memorisation
+    soon = verdict("A6", fashion=made(decays=(0.1,), unit=70.0, gain=0.3))
+    late, whole = (each.value for each in soon.measured)
+    assert late < 0.2 < whole <= 0.3
     assert verdict("A13", cross_entropy=made(decays=(0.3, 0.1))).verdict == "reproduced"
     assert verdict("A13", cross_entropy=made(decays=(0.3, 0.1), lag=6.0)).verdict == "not reproduced"
     assert verdict("A13", cross_entropy=made(decays=(0.3,), fit=1e9)).verdict == "inconclusive"

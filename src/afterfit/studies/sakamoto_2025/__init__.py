@@ -1,7 +1,8 @@
 """Sakamoto & Sato 2025: whether neural collapse explains grokking and the information bottleneck."""
 
+from afterfit.studies.sakamoto_2025.claims_elsewhere import ARCHITECTURES, OTHERWISE
 from afterfit.studies.sakamoto_2025.claims_features import FEATURES, THEOREMS
-from afterfit.studies.sakamoto_2025.claims_training import ARCHITECTURES, OPEN, TRAINING
+from afterfit.studies.sakamoto_2025.claims_training import OPEN, TRAINING
 from afterfit.studies.sakamoto_2025.figures import DRAWINGS
 from afterfit.studies.sakamoto_2025.sweeps import sweeps
 from afterfit.studies.study import Choice, Study
@@ -13,7 +14,7 @@ STUDY = Study(
     about="Whether grokking is the contraction of classes (RNC1) of unseen data, at a time that weight decay sets, and"
     " whether the same contraction is the compression of the information bottleneck.",
     sweeps=sweeps,
-    claims=(*TRAINING, *FEATURES, *ARCHITECTURES, *THEOREMS, *OPEN),
+    claims=(*TRAINING, *FEATURES, *ARCHITECTURES, *THEOREMS, *OPEN, *OTHERWISE),
     drawings=DRAWINGS,
     choices=(
         Choice(

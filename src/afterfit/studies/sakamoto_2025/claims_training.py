@@ -1,4 +1,4 @@
-"""Claims about courses of training: accuracy, RNC1, NC2 and the two times (A1 to A3, A6, A7, our own A11 to A14)."""
+"""Claims about courses of training: accuracy, RNC1, NC2 and the two times (A1 to A3, our own A11 and A12)."""
 
 from __future__ import annotations
 
@@ -6,30 +6,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from afterfit.analysis import median_time
 from afterfit.analysis.results import Quantity
 from afterfit.spec import Threshold
 from afterfit.studies import rules
 from afterfit.studies.sakamoto_2025.readings import (
     DECAY,
-    LATE,
-    LATE_GAIN,
     RISEN,
     collapsed,
     counted,
-    course,
     law,
     mean_of,
     per_run,
-    rank_correlation,
-    rnc1_name,
+    times,
     value_near,
 )
-from afterfit.studies.sakamoto_2025.sweeps import GD_COLLAPSES, GD_TIMES, LOSSES, cnn, fashion, in_place, transformer
+from afterfit.studies.sakamoto_2025.sweeps import GD_COLLAPSES, GD_TIMES, LOSSES
 from afterfit.studies.study import Claim, Finding, Measured
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from afterfit.studies.evidence import Evidence
 
 RATE = "optimizer.learning_rate"
@@ -63,7 +58,7 @@ def together(evidence: Evidence) -> Finding:
     """A2: RNC1 and test accuracy half way at once, earlier with more decay, NC2 towards 1."""
     risen_runs = [run for run in per_run(evidence, "mnist") if run["rises"]]
     runs = [run for run in risen_runs if run["falls"]]
-    at_once = counted(runs, lambda run: _at_once(run["accuracy"], run["rnc1"]))
+    at_once = counted(runs, lambda run: within_a_factor(run["accuracy"], run["rnc1"]))
     nearer = counted(runs, lambda run: run["nc2"] is not None and run["nc2"] < 0.5)
     risen, why = law(evidence, "mnist", RISEN)
     exponent = risen.exponents[DECAY] if risen else None
@@ -88,7 +83,7 @@ def _unfinished(runs: list[dict[str, Any]]) -> Measured:
     return Measured("runs left out: test accuracy rises and RNC1 is not at ε₂ by the end", count, n=len(runs))
 
 
-def _at_once(first: int | None, second: int | None) -> bool:
+def within_a_factor(first: int | None, second: int | None) -> bool:
     return bool(first and second and 1 / FACTOR <= second / first <= FACTOR)
 
 
@@ -99,9 +94,23 @@ def adamw_times(evidence: Evidence) -> Finding:
     of_fit, of_collapse = (None if each is None else each.exponents[DECAY] for each in (fit, collapse))
     first, second = "exponent of weight decay in τ₁", "exponent of weight decay in τ₂"
     ruling = rules.all_of(rules.alike(first, of_fit, NO_LONGER), rules.size(second, of_collapse, INVERSE))
-    measured = (Measured.of(first, of_fit, "0"), Measured.of(second, of_collapse, "−1"))
+    measured = (
+        Measured.of(first, of_fit, "0"),
+        Measured.of(second, of_collapse, "−1"),
+        *medians(evidence, "mnist", "τ₁", TAU1),
+        *medians(evidence, "mnist", "τ₂", collapsed(evidence)),
+    )
     notes = [f"{name}: {each}" for name, each in (("τ₁", fit or why_fit), ("τ₂", collapse or why_collapse))]
     return Finding(*ruling, measured=measured, notes=tuple(notes))
+
+
+def medians(evidence: Evidence, sweep: str, name: str, rule: Threshold) -> list[Measured]:
+    """The median time of an event at each weight decay, the largest first."""
+    arms = sorted(times(evidence, sweep, rule).items(), key=lambda arm: -float(str(arm[0])))
+    return [
+        Measured.of(f"median {name} with weight decay {float(str(decay)):g}", median_time(arm), unit="step")
+        for decay, arm in arms
+    ]
 
 
 def descent_times(evidence: Evidence) -> Finding:
@@ -124,54 +133,6 @@ def descent_times(evidence: Evidence) -> Finding:
     return Finding(*rules.all_of(*rulings), measured=tuple(measured), notes=notes)
 
 
-def fashion_groks(evidence: Evidence) -> Finding:
-    """A6: every run gains late."""
-    return _grokking(evidence, "fashion", "Fashion-MNIST groks", wanted=True)
-
-
-def cnn_improves(evidence: Evidence) -> Finding:
-    """A6B: no run groks, and late in training RNC1 and test error fall together."""
-    return _without_grokking(evidence, "cnn", {rnc1_name(evidence): True})
-
-
-def transformer_parts(evidence: Evidence) -> Finding:
-    """A7: no run groks; late in training NC1 goes with test error and RNC1 does not."""
-    return _without_grokking(evidence, "transformer", {rnc1_name(evidence): False, "train/nc1": True})
-
-
-def _grokking(evidence: Evidence, sweep: str, what: str, *, wanted: bool) -> Finding:
-    every = per_run(evidence, sweep)
-    runs = [run for run in every if run["gain"] is not None]
-    note = f"{len(runs)} of {len(every)} runs memorised and were observed until {LATE} times that step"
-    ruling = rules.all_runs(what, *counted(runs, lambda run: run["groks"] is wanted))
-    gain = Measured.of("test accuracy gained late", mean_of([run["gain"] for run in runs]), "", "of all images")
-    return Finding(*ruling, measured=(gain,), notes=(note,))
-
-
-def _without_grokking(evidence: Evidence, sweep: str, expected: dict[str, bool]) -> Finding:
-    """No late gain; and whether courses of RNC1 and NC1 go with test error after memorisation, as is expected."""
-    first = _grokking(evidence, sweep, "no late gain", wanted=False)
-    rulings, measured = [rules.Ruling(first.verdict, first.because)], list(first.measured)
-    observations, runs = evidence.observations(sweep), per_run(evidence, sweep)
-    for measure, follows in expected.items():
-        found = [_goes_with_error(observations, run["member"], measure, run["memorised"]) for run in runs]
-        known = [value for value in found if value is not None]
-        said = f"{measure} {'goes' if follows else 'does not go'} with test error after memorisation"
-        agreeing = sum((value > AGREES) is follows for value in known)
-        rulings.append(rules.all_runs(said, agreeing, len(known)))
-        measured.append(Measured.of(f"rank correlation of {measure} with test error, mean", mean_of(known)))
-    return Finding(*rules.all_of(*rulings), measured=tuple(measured), notes=first.notes)
-
-
-def _goes_with_error(observations: xr.Dataset, member: int, measure: str, memorised: int | None) -> float | None:
-    if memorised is None:
-        return None
-    steps, values = course(observations, member, measure)
-    others, accuracy = course(observations, member, "test/accuracy")
-    common = np.intersect1d(steps[steps >= memorised], others)
-    return rank_correlation(values[np.isin(steps, common)], 1 - accuracy[np.isin(others, common)])
-
-
 def early_birds(evidence: Evidence) -> Finding:
     """A12: in how many runs that generalise RNC1 is half way no later than test accuracy."""
     risen_runs = [run for sweep in ("mnist", "fashion") for run in per_run(evidence, sweep) if run["rises"]]
@@ -190,48 +151,9 @@ def early_birds(evidence: Evidence) -> Finding:
     return Finding(*rules.all_runs("RNC1 half way no later than test accuracy", *not_early), measured=measured)
 
 
-def other_loss(evidence: Evidence) -> Finding:
-    """A13: A2's first part with cross-entropy."""
-    every = per_run(evidence, "cross-entropy")
-    runs = [run for run in every if run["gain"] is not None]
-    ruling = rules.all_runs(
-        "groks, with RNC1 and test accuracy half way within a factor of two",
-        *counted(runs, lambda run: run["groks"] and _at_once(run["accuracy"], run["rnc1"])),
-    )
-    gain = mean_of([run["gain"] for run in runs])
-    note = f"{len(runs)} of {len(every)} runs memorised and were observed until {LATE} times that step"
-    measured = (Measured.of("test accuracy gained late", gain, "", "of all images"),)
-    return Finding(*ruling, measured=measured, notes=(note,))
-
-
-def without_decay(evidence: Evidence) -> Finding:
-    """A14: without weight decay neither collapse nor generalisation within the budget."""
-    members = [int(member) for member in evidence.observations("no-decay")["member"].values]
-    bounds = (collapsed(evidence), RISEN)
-    table = evidence.runs["no-decay"].events({rule.name: rule for rule in bounds})
-    neither = table["tau2_censored"].to_numpy(bool) & table["risen_censored"].to_numpy(bool)
-    ruling = rules.all_runs("neither RNC1 ≤ ε₂ nor 50 % test accuracy", int(neither.sum()), len(members))
-    ends = [course(evidence.observations("no-decay"), member, rnc1_name(evidence))[1][-1:] for member in members]
-    accuracy = [course(evidence.observations("no-decay"), member, "test/accuracy")[1][-1:] for member in members]
-    measured = [
-        Measured.of(what, mean_of([float(value[0]) for value in values if len(value)]))
-        for what, values in (("RNC1 at the end", ends), ("test accuracy at the end", accuracy))
-    ]
-    return Finding(*ruling, measured=tuple(measured))
-
-
-def text(evidence: Evidence) -> Finding:
-    """A7B: needs language data that is not here."""
-    return Finding("not comparable", "no text classification was run: the three data sets are not part of afterfit")
-
-
 HALF_WAY = (
     "Test accuracy is half way between its least and its end, RNC1 between its largest and its end (median of the last"
     " five observations)"
-)
-GROKS = (
-    f"a run groks if from {LATE} × the step of its memorisation (99 %) on it gains {LATE_GAIN} of test accuracy or more"
-    " over what it had then"
 )
 TRAINING = (
     Claim(
@@ -256,29 +178,6 @@ TRAINING = (
         ("epsilon_2", "rnc1_scale"),
     ),
 )  # fmt: skip
-ARCHITECTURES = (
-    Claim(
-        "A6", "Fashion-MNIST groks as well", "seen", "Fig 6", f"{GROKS}; all runs that were observed so long",
-        ("fashion",), fashion_groks, (), f"{in_place(fashion)}; with .3 an MLP generalises while it memorises, and"
-        " smaller decays are slower (as their inverse, by theorem 4.3)",
-    ),
-    Claim(
-        "A6B", "A CNN does not grok, but RNC1 and test accuracy improve together late", "seen", "Fig 7",
-        f"{GROKS}: none does; and from memorisation on the rank correlation of RNC1 with test error is above .5 in all"
-        " runs", ("cnn",), cnn_improves, ("rnc1_scale",),
-        instead=in_place(cnn),
-    ),
-    Claim(
-        "A7", "A vision transformer does not grok; RNC1 and test accuracy come apart, NC1 follows accuracy", "seen",
-        "Fig 9", f"{GROKS}: none does; and from memorisation on the rank correlation with test error is above .5 for"
-        " NC1 and not for RNC1, in all runs", ("transformer",), transformer_parts, ("rnc1_scale",),
-        instead=in_place(transformer),
-    ),
-    Claim(
-        "A7B", "Text classifiers do not grok", "seen", "Figs 10–12", "none: it cannot be run here", (), text,
-        instead="the vision transformer, whose encoder is the same",
-    ),
-)  # fmt: skip
 OPEN = (
     Claim(
         "A11", "Ours: in theorem 4.3's own setting τ₁ ∝ 1/η whatever λ, τ₂ ∝ 1/(λη)", "exponents 0, −1, −1, −1",
@@ -291,15 +190,5 @@ OPEN = (
         f"{HALF_WAY}. Of the runs whose test accuracy gains .2 and whose RNC1 falls to ε₂, on MNIST and Fashion-MNIST,"
         " all have RNC1 half way no later than test accuracy",
         ("mnist", "fashion"), early_birds, ("rnc1_scale", "half_way", "epsilon_2"),
-    ),
-    Claim(
-        "A13", "Ours: cross-entropy in place of squared error groks in the same way", "open question", "section 6",
-        f"{GROKS}; all runs do, with RNC1 and test accuracy half way (as in A2) within a factor of two",
-        ("cross-entropy",), other_loss, ("rnc1_scale", "half_way"),
-    ),
-    Claim(
-        "A14", "Ours: without weight decay there is neither collapse nor generalisation", "τ₂ → ∞ as λ → 0", "Thm 4.3",
-        "in all runs neither RNC1 ≤ ε₂ nor 50 % test accuracy within the budget", ("no-decay",), without_decay,
-        ("epsilon_2", "rnc1_scale"),
     ),
 )  # fmt: skip
