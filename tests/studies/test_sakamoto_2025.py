@@ -66,7 +66,7 @@ def made(
         courses.append({
             "train/loss": loss, "train/accuracy": np.where(loss <= 0.5, 1.0, 0.5), "train/rnc1": collapse,
             "train/rnc1[scale=max_norm]": collapse / 2, "train/nc2": nc2, "train/nc1": collapse * 10,
-            "test/accuracy": 0.15 + gain * rising(steps, late),
+            "test/accuracy": 0.15 + gain * rising(steps, late), "weight_norm": 114 * np.exp(-steps / 100_000),
         })  # fmt: skip
     data = {name: (("member", "step"), np.array([c[name] for c in courses])) for name in courses[0]}
     coords = {
@@ -167,7 +167,7 @@ def test_the_times_stand_beside_their_exponents():
     assert values["median τ₁ with weight decay 0.01"] == pytest.approx(500, abs=100)
     ratio = values["median τ₂ with weight decay 0.01"] / values["median τ₂ with weight decay 0.1"]
     assert ratio == pytest.approx(10, rel=0.3)
-    never = CLAIMS["A14"].judge(evidence(no_decay=made(decays=(0.001,), unit=1e9, power=0))).measured[2]
+    never = CLAIMS["A14"].judge(evidence(no_decay=made(decays=(0.001,), unit=1e9, power=0))).measured[3]
     assert never.what == "median τ₂ with weight decay 0.001"
     assert never.value == np.inf
 
@@ -234,6 +234,8 @@ def test_without_decay_nothing_may_happen():
     seeds = tuple(range(42, 48))
     assert verdict("A14", no_decay=made(decays=(0.001,), unit=1e9, power=0, seeds=seeds)).verdict == "reproduced"
     assert verdict("A14", no_decay=made(decays=(0.001,), power=0, seeds=seeds)).verdict == "not reproduced"
+    norm = verdict("A14", no_decay=made(decays=(0.001,), power=0, seeds=seeds)).measured[2]
+    assert norm.value == pytest.approx(np.exp(-STEPS[-1] / 100_000))
     assert verdict("A14", no_decay=made(decays=(0.001,), unit=1e9, power=0, seeds=(42,))).verdict == "inconclusive"
 
 

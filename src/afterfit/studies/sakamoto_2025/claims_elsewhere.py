@@ -110,15 +110,26 @@ def without_decay(evidence: Evidence) -> Finding:
     table = evidence.runs["no-decay"].events({rule.name: rule for rule in bounds})
     neither = table["tau2_censored"].to_numpy(bool) & table["risen_censored"].to_numpy(bool)
     ruling = rules.all_runs("neither RNC1 ≤ ε₂ nor 50 % test accuracy", int(neither.sum()), len(members))
-    ends = [course(evidence.observations("no-decay"), member, rnc1_name(evidence))[1][-1:] for member in members]
-    accuracy = [course(evidence.observations("no-decay"), member, "test/accuracy")[1][-1:] for member in members]
+    observations = evidence.observations("no-decay")
+
+    def at_the_end(measure: str) -> list[float]:
+        return [float(values[-1]) for values in _courses(observations, members, measure)]
+
+    shrunk = [float(values[-1] / values[0]) for values in _courses(observations, members, "weight_norm")]
     measured = [
-        Measured.of(what, mean_of([float(value[0]) for value in values if len(value)]))
-        for what, values in (("RNC1 at the end", ends), ("test accuracy at the end", accuracy))
+        Measured.of("RNC1 at the end", mean_of(at_the_end(rnc1_name(evidence)))),
+        Measured.of("test accuracy at the end", mean_of(at_the_end("test/accuracy"))),
+        Measured.of("norm of all parameters, end over start", mean_of(shrunk)),
     ]
     measured += medians(evidence, "no-decay", "τ₂", bounds[0])
     measured += medians(evidence, "no-decay", "step of 50 % test accuracy", RISEN)
     return Finding(*ruling, measured=tuple(measured))
+
+
+def _courses(observations: xr.Dataset, members: list[int], measure: str) -> list[np.ndarray]:
+    """The values of each member's measure, of those that have any."""
+    values = [course(observations, member, measure)[1] for member in members]
+    return [each for each in values if len(each)]
 
 
 def text(evidence: Evidence) -> Finding:
