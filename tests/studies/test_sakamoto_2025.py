@@ -249,6 +249,7 @@ def information_table(sign=1.0, members=20, fall=3.0):
             rows.append({
                 "member": member, "step": step, "rnc1_mean_norm": rnc1, "rnc1_max_norm": rnc1 / 2,
                 "superfluous_entropies": value, "superfluous_ksg": value, "nhsic_difference": 2 * value,
+                "zy_entropies": 2.0 + 0.2 * index, "zy_ksg": 1.0,
                 "doubt_entropies": np.nan, "doubt_ksg": "too much", "error_entropies": 0.1, "error_ksg": 0.1,
             })  # fmt: skip
     return {"information": pd.DataFrame(rows)}
@@ -261,8 +262,9 @@ def test_compression_must_fall_with_rnc1():
     assert verdict("A4", information_table(members=3), mnist=runs).verdict == "inconclusive"
     assert verdict("A4", information_table(fall=1.01), mnist=runs).verdict == "inconclusive"  # nothing collapses
     assert verdict("A4", information_table(), mnist=made(fit=1e9)).verdict == "reproduced"  # fitted or not
-    note = verdict("A4", information_table(), mnist=runs).notes[1]
-    assert "below 0 by more than two standard errors at 120 of 120" in note
+    notes = verdict("A4", information_table(), mnist=runs).notes
+    assert "below 0 by more than two standard errors at 120 of 120" in notes[1]
+    assert "estimated above that at 80 of 120" in notes[2]  # 2.4 and more
 
 
 def test_margins_must_shrink_in_the_unit_that_was_chosen():

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from afterfit.studies.evidence import Evidence
 
 NEEDS = (SWEEP,)
+CLASSES = 10  # of MNIST
 HALF_ROOT = (-0.6, -0.4)  # an exponent of −½
 
 
@@ -39,11 +40,14 @@ def compression(evidence: Evidence) -> Finding:
         measured.append(Measured.of(f"{name}, last snapshot less that of the largest RNC1", mean_of(drop)))
     doubted = int(table[f"doubt_{estimator}"].notna().sum())
     below = int((table[f"superfluous_{estimator}"] < -2 * table[f"error_{estimator}"]).sum())
+    above = int((table[f"zy_{estimator}"] > np.log(CLASSES)).sum())
     images, epochs, _ = EFFORT[evidence.scale]
     notes = (
         f"docs/calibration.md doubts {doubted} of {len(table)} estimates of I(Z;X) by {estimator}",
         f"I(Z;X) − I(Z;Y), of whole images never below 0, is estimated with four numbers of them below 0 by more than"
         f" two standard errors at {below} of {len(table)} snapshots",
+        f"I(Z;Y), at most log {CLASSES} = {np.log(CLASSES):.2f} nats, is estimated above that at {above} of"
+        f" {len(table)} snapshots",
         f"the auto-encoder that makes four numbers of an image saw {images:,} images {epochs} times (published: 60,000"
         " and 200)",
     )
