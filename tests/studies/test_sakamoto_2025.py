@@ -65,7 +65,8 @@ def made(
         nc2 = 40 ** (1 - (1 - np.log(nc2_end) / np.log(40)) * rising(steps, lag * late))
         courses.append({
             "train/loss": loss, "train/accuracy": np.where(loss <= 0.5, 1.0, 0.5), "train/rnc1": collapse,
-            "train/rnc1[scale=max_norm]": collapse / 2, "train/nc2": nc2, "train/nc1": collapse * 10,
+            "train/rnc1[scale=max_norm]": collapse / 2, "test/rnc1": np.sqrt(collapse),
+            "test/rnc1[scale=max_norm]": np.sqrt(collapse) / 2, "train/nc2": nc2, "train/nc1": collapse * 10,
             "test/accuracy": 0.15 + gain * rising(steps, late), "weight_norm": 114 * np.exp(-steps / 100_000),
         })  # fmt: skip
     data = {name: (("member", "step"), np.array([c[name] for c in courses])) for name in courses[0]}
@@ -215,6 +216,10 @@ def test_early_birds_speak_against_the_explanation():
     # .3 (.002/.3)^r is half of .3 where r = log 2/log 150, which is before r = ½
     half = np.log(2) / np.log(150)
     assert birds.measured[0].value == pytest.approx(np.log(3) + 0.15 * np.log(half / (1 - half)), abs=0.05)
+    # RNC1 of test images is its root here: half way where that is .5 (1 + √(.002/.3))
+    share = 2 * np.log(2 / (1 + np.sqrt(0.002 / 0.3))) / np.log(150)
+    assert birds.measured[3].value == pytest.approx(np.log(3) / 2 + 0.15 * np.log(share / (1 - share)), abs=0.05)
+    assert (birds.measured[4].value, birds.measured[4].n) == (10, 20)  # not those on Fashion-MNIST, of lag 1
     late = made(lag=3.0, decays=(0.3,))
     logarithm = CLAIMS["A12"].judge(evidence(mnist=late, fashion=late).choosing(half_way="logarithm"))
     assert logarithm.measured[0].value == pytest.approx(np.log(3), abs=0.16)  # 666 steps of the schedule on 4,000

@@ -15,9 +15,12 @@ from afterfit.studies.sakamoto_2025.readings import (
     RISEN,
     collapsed,
     counted,
+    course,
+    half_way,
     law,
     mean_of,
     per_run,
+    rnc1_name,
     times,
     value_near,
 )
@@ -135,8 +138,14 @@ def descent_times(evidence: Evidence) -> Finding:
 
 def early_birds(evidence: Evidence) -> Finding:
     """A12: in how many runs that generalise RNC1 is half way no later than test accuracy."""
-    risen_runs = [run for sweep in ("mnist", "fashion") for run in per_run(evidence, sweep) if run["rises"]]
+    risen_runs = [
+        run | {"unseen": _half_way_of_unseen(evidence, sweep, run["member"])}
+        for sweep in ("mnist", "fashion")
+        for run in per_run(evidence, sweep)
+        if run["rises"]
+    ]
     runs = [run for run in risen_runs if run["accuracy"] is not None and run["rnc1"] is not None]
+    unseen = [run for run in runs if run["unseen"] is not None]
     not_early = counted(runs, lambda run: run["rnc1"] <= run["accuracy"])
     birds = [run for run in runs if run["rnc1"] > run["accuracy"]]
     measured = (
@@ -146,9 +155,19 @@ def early_birds(evidence: Evidence) -> Finding:
             [run["nc2"] for run in birds if run["nc2"] is not None])),
         Measured.of("the same, other runs", mean_of(
             [run["nc2"] for run in runs if run["rnc1"] <= run["accuracy"] and run["nc2"] is not None])),
+        Measured.of("log(step of RNC1 of test images / step of test accuracy), all runs", mean_of(
+            [float(np.log(run["unseen"] / run["accuracy"])) for run in unseen])),
+        Measured("runs whose RNC1 of test images is half way after test accuracy", sum(
+            run["unseen"] > run["accuracy"] for run in unseen), n=len(unseen)),
         _unfinished(risen_runs),
     )  # fmt: skip
     return Finding(*rules.all_runs("RNC1 half way no later than test accuracy", *not_early), measured=measured)
+
+
+def _half_way_of_unseen(evidence: Evidence, sweep: str, member: int) -> int | None:
+    """When RNC1 of the test images is half way between its largest and its end."""
+    measure = rnc1_name(evidence).replace("train/", "test/")
+    return half_way(*course(evidence.observations(sweep), member, measure), falls=True)
 
 
 HALF_WAY = (
