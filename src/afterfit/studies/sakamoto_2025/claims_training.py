@@ -138,7 +138,7 @@ def descent_times(evidence: Evidence) -> Finding:
 
 def early_birds(evidence: Evidence) -> Finding:
     """A12: in how many runs that generalise RNC1 is half way no later than test accuracy."""
-    risen_runs = [
+    risen_runs: list[dict[str, Any]] = [
         run | {"unseen": _half_way_of_unseen(evidence, sweep, run["member"])}
         for sweep in ("mnist", "fashion")
         for run in per_run(evidence, sweep)
